@@ -1,0 +1,51 @@
+"""Links and addresses of this network namespace, by rtnetlink (rtnetlink(7), RFC 3549).
+
+The one typed door to the kernel's tables. `messages` holds the values and turns them into bytes and back with
+pyroute2's message classes (the only import of pyroute2, whose own sockets run on another event loop and are not
+used); `commands` owns the blocking socket of one worker thread; `events` owns the multicast socket of the event loop.
+
+Addresses that vrrpd adds carry `TAG` (IFA_PROTO, Linux 5.18), so that what an agent left behind can be told from what
+an administrator, DHCP or another daemon configured. Nothing here decides what is added or removed.
+"""
+
+from vrrpd.linux.netlink.commands import Netlink
+from vrrpd.linux.netlink.events import (
+    AddressAdded,
+    AddressRemoved,
+    Event,
+    Events,
+    LinkChanged,
+    LinkGone,
+    Overrun,
+)
+from vrrpd.linux.netlink.messages import (
+    TAG,
+    InterfaceAddress,
+    KernelAddress,
+    Link,
+    NetlinkError,
+    Snapshot,
+    encode_add,
+    encode_remove,
+    reason,
+)
+
+__all__ = [
+    "TAG",
+    "AddressAdded",
+    "AddressRemoved",
+    "Event",
+    "Events",
+    "InterfaceAddress",
+    "KernelAddress",
+    "Link",
+    "LinkChanged",
+    "LinkGone",
+    "Netlink",
+    "NetlinkError",
+    "Overrun",
+    "Snapshot",
+    "encode_add",
+    "encode_remove",
+    "reason",
+]

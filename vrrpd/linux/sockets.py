@@ -1,0 +1,215 @@
+"""The raw socket that VRRP travels on: one for each interface and family, shared by all virtual routers there.
+
+Owns IP protocol 112 on one interface: socket options, the group's membership, the source address of what is sent,
+and the facts around what is received (sender, destination, hop limit, interface). It judges nothing: a datagram goes
+to the core as it came, except that one which arrived by another interface is nobody's business here.
+
+Sending never raises for a condition of the network and never waits; receiving never waits and never raises for any
+bytes. Two properties of raw sockets shape the code:
+
+- An ICMP error about an earlier packet is delivered as the failure of whichever call comes next, even a send to
+  another peer. So a failed send is tried once more: the second answer is its own.
+- A socket with IP_RECVERR stays readable until its error queue is empty, and an event loop that only reads packets
+  would spin. So each round of receiving empties that queue, too. What the queue says is kept as a hint: a host that
+  answers "protocol unreachable" is alive and runs no agent. Such messages are easily forged, so only destinations
+  that we sent to are counted, and they must not influence an election.
+
+Sources: raw(7), ip(7), ipv6(7); RFC 9568 5.1 for the IP fields.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+import trio
+
+from vrrpd.errors import VrrpdError
+from vrrpd.linux.families import PROTOCOL, STACKS, SocketAddress
+from vrrpd.linux.send_error import SendError, send_error
+from vrrpd.proto.datagram import Datagram
+from vrrpd.proto.settings import Address, Family
+
+# asm-generic/socket.h
+_SO_RCVBUFFORCE = 33
+_SO_BINDTOIFINDEX = 62
+
+_BUFFER = 1 << 20  # about 1,300 adverts, several seconds of a busy link's
+_TC_PRIO_INTERACTIVE = 6  # first band of the default queueing; the highest without CAP_NET_ADMIN
+_LARGEST = 8192  # 255 IPv6 addresses make 4,088 bytes
+_ANCILLARY_SPACE = 256
+_ERRORS_AT_ONCE = 64
+
+
+class VrrpSocket:
+    """One raw socket of IP protocol 112 on one interface.
+
+    Attributes:
+        no_agent: for each destination that we sent to, how often its host answered that nothing there speaks VRRP.
+        unreachable: the same for every other ICMP error (host or network unreachable, prohibited, ...).
+    """
+
+    def __init__(self, family: Family, interface: str, ifindex: int, *, multicast: bool) -> None:
+        """Open the socket.
+
+        Args:
+            family: IPv4 or IPv6.
+            interface: name of the interface, for messages.
+            ifindex: its number; the socket hears nothing any more once an interface of that number is gone.
+            multicast: become a member of the VRRP group at once.
+
+        Raises:
+            VrrpdError: CAP_NET_RAW is missing, the interface is not there, or the family is switched off.
+        """
+        self._interface = interface
+        self._ifindex = ifindex
+        self._family = family
+        self._stack = STACKS[family]
+        self._member = False
+        self._routes: dict[tuple[Address, Address], tuple[list[tuple[int, int, bytes]], SocketAddress]] = {}
+        self._peers: set[Address] = set()
+        self.no_agent: dict[Address, int] = {}
+        self.unreachable: dict[Address, int] = {}
+        try:
+            self._socket = socket.socket(self._stack.domain, socket.SOCK_RAW | socket.SOCK_NONBLOCK, PROTOCOL)
+        except OSError as error:
+            raise VrrpdError(_cause(error, family, interface)) from error
+        try:
+            self._configure()
+            if multicast:
+                self.join()
+        except OSError as error:
+            self._socket.close()
+            raise VrrpdError(_cause(error, family, interface)) from error
+        except VrrpdError:
+            self._socket.close()
+            raise
+
+    def _configure(self) -> None:
+        # First of all, so that next to nothing of other interfaces gets in. By number: the name may belong to another
+        # interface by now, and then the number is refused, instead of a socket that hears nothing.
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX, self._ifindex)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+        except PermissionError:  # CAP_NET_RAW without CAP_NET_ADMIN: as much as net.core.rmem_max allows
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        self._stack.configure(self._socket, self._ifindex)
+        # After the type of service, which sets the priority as well.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, _TC_PRIO_INTERACTIVE)
+
+    def join(self) -> None:
+        """Become a member of the VRRP group (RFC 9568 5.1.1.2, 5.1.2.2); a second call does nothing.
+
+        Raises:
+            VrrpdError: the interface is gone, or its family is switched off.
+        """
+        if self._member:
+            return
+        try:
+            self._stack.join(self._socket, self._ifindex)
+        except OSError as error:
+            raise VrrpdError(_cause(error, self._family, self._interface)) from error
+        self._member = True
+
+    def leave(self) -> None:
+        """Leave the VRRP group; does nothing where the socket is no member, or its interface is gone."""
+        if not self._member:
+            return
+        self._member = False
+        try:
+            self._stack.leave(self._socket, self._ifindex)
+        except OSError as error:
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.ENODEV):  # went with the interface
+                raise
+
+    async def wait_readable(self) -> None:
+        """Return once `receive` has something to do."""
+        await trio.lowlevel.wait_readable(self._socket)
+
+    def receive(self, limit: int = 64) -> list[Datagram]:
+        """Take what has arrived; never waits.
+
+        Args:
+            limit: at most so many datagrams, so that a flood cannot keep the event loop from its timers.
+
+        Returns:
+            In order of arrival; empty where nothing (more) is there.
+        """
+        datagrams: list[Datagram] = []
+        for _ in range(limit):
+            try:
+                data, ancillary, flags, sender = self._socket.recvmsg(_LARGEST, _ANCILLARY_SPACE)
+            except BlockingIOError:
+                break
+            except OSError:
+                continue  # the error of an earlier packet, told here once; its details are in the error queue
+            if flags & socket.MSG_TRUNC:
+                data = b""  # longer than any VRRP message can be: the core counts it as a wrong length
+            datagram = self._stack.datagram(data, ancillary, sender[0], self._ifindex)
+            if datagram is not None:
+                datagrams.append(datagram)
+        self._drain_errors()
+        return datagrams
+
+    def send(self, payload: bytes, source: Address, destination: Address) -> SendError | None:
+        """Send one VRRP message; never waits.
+
+        Args:
+            payload: the whole message with its checksum.
+            source: the address that it must come from; it has to be on the host.
+            destination: a peer, or the VRRP group.
+
+        Returns:
+            None where the kernel took it, else why not.
+        """
+        route = self._routes.get((source, destination))
+        if route is None:
+            route = (
+                self._stack.source(source, self._ifindex),
+                self._stack.target(destination, self._ifindex),
+            )
+            self._routes[source, destination] = route
+            self._peers.add(type(destination)(destination.packed))  # as the error queue will name it, without scope
+        ancillary, target = route
+        try:
+            self._socket.sendmsg([payload], ancillary, 0, target)
+        except OSError:
+            try:
+                self._socket.sendmsg([payload], ancillary, 0, target)
+            except OSError as error:
+                return send_error(error, f"an advert to {destination}", self._interface)
+        return None
+
+    def close(self) -> None:
+        """Close the socket, which leaves the group; whoever waits gets `trio.ClosedResourceError`."""
+        if self._socket.fileno() >= 0 and trio.lowlevel.in_trio_run():
+            trio.lowlevel.notify_closing(self._socket)
+        self._socket.close()
+
+    def _drain_errors(self) -> None:
+        for _ in range(_ERRORS_AT_ONCE):
+            try:
+                _, ancillary, _, name = self._socket.recvmsg(0, _ANCILLARY_SPACE, socket.MSG_ERRQUEUE)
+            except OSError:  # BlockingIOError: the queue is empty
+                return
+            hint = self._stack.unreachable(ancillary, name[0]) if name else None
+            if hint is not None and hint.peer in self._peers:
+                counts = self.no_agent if hint.no_agent else self.unreachable
+                counts[hint.peer] = counts.get(hint.peer, 0) + 1
+
+
+def _cause(error: OSError, family: Family, interface: str) -> str:
+    """What a person must mend before a raw socket can be opened on an interface."""
+    start = f"cannot open the {family.value} VRRP socket on {interface}"
+    if isinstance(error, PermissionError):
+        return (
+            f"{start}: CAP_NET_RAW is missing; run as root or grant it "
+            "(systemd: AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN)"
+        )
+    if error.errno in (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT):
+        return f"{start}: this kernel runs without {family.value}; boot it with {family.value} enabled"
+    if error.errno in (errno.ENODEV, errno.EADDRNOTAVAIL):  # how IPV6_MULTICAST_IF and IP_MULTICAST_IF say it
+        return f"{start}: the interface does not exist; `ip link` shows those that do"
+    if error.errno == errno.EINVAL and family is Family.IPV6:  # from IPV6_JOIN_GROUP (RFC 8200 5 on the MTU)
+        return f"{start}: it has no IPv6; its MTU is below 1280, or it is being deleted"
+    return f"{start}: {error.strerror}"
