@@ -1,0 +1,80 @@
+"""One agent in each network namespace."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+import trio
+
+from vrrpd.control.lock import NAME, NamespaceLock
+from vrrpd.errors import VrrpdError
+
+
+@pytest.fixture
+def name() -> str:
+    return f"\0vrrpd-test-{os.getpid()}"
+
+
+def second(name: str) -> str:
+    with pytest.raises(VrrpdError) as raised:
+        NamespaceLock("/run/second.sock", name)
+    return str(raised.value)
+
+
+async def test_the_second_agent_learns_who_the_first_is_and_how_to_ask_it(name: str) -> None:
+    with NamespaceLock("/run/first.sock", name) as lock:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lock.answer)
+            said = await trio.to_thread.run_sync(second, name)
+            nursery.cancel_scope.cancel()
+    assert said == (
+        f"an agent already runs in this network namespace: pid {os.getpid()}, control socket /run/first.sock; "
+        "stop it, or ask it with: vrrpd status --control /run/first.sock"
+    )
+
+
+def test_a_first_agent_that_hangs_is_named_all_the_same(name: str) -> None:
+    with NamespaceLock("/run/first.sock", name):
+        said = second(name)
+    assert said == (
+        f"an agent already runs in this network namespace: pid {os.getpid()}; stop it, or ask it with: vrrpd status"
+    )
+
+
+def test_a_stranger_under_the_name_is_no_crash(name: str) -> None:
+    with socket.socket(socket.AF_UNIX) as stranger:
+        stranger.bind(name)
+        assert "pid unknown" in second(name)
+
+
+def test_the_lock_is_free_again_when_its_holder_is_gone(name: str) -> None:
+    NamespaceLock("/run/first.sock", name).close()
+    NamespaceLock("/run/second.sock", name).close()
+
+
+async def test_a_caller_that_leaves_at_once_does_not_end_the_answering(name: str) -> None:
+    with NamespaceLock("/run/first.sock", name) as lock:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lock.answer)
+            for _ in range(3):
+                with socket.socket(socket.AF_UNIX) as caller:
+                    caller.connect(name)
+            assert "/run/first.sock" in await trio.to_thread.run_sync(second, name)
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.netns
+def test_agents_in_two_network_namespaces_do_not_meet() -> None:
+    hold = f"from vrrpd.control.lock import NamespaceLock; NamespaceLock('/run/a', {NAME!r}); print('held')"
+    command = ["unshare", "--net", sys.executable, "-c", f"{hold}; input()"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    held: list[bytes] = []
+    for _ in range(2):
+        with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as agent:
+            assert agent.stdout is not None
+            held.append(agent.stdout.readline())
+    assert held == [b"held\n", b"held\n"]

@@ -1,0 +1,25 @@
+"""The `vrrpd` command: runs a subcommand and turns what a user can mend into one clear line.
+
+A `VrrpdError` ends the command with its text on standard error and exit status 1. Everything else that is raised is a
+bug and keeps its traceback. Which subcommands there are, and their arguments, is the business of `vrrpd.cli`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from vrrpd.cli import group
+from vrrpd.errors import VrrpdError
+
+
+def main() -> None:
+    """Entry point of the command line."""
+    try:
+        group(prog_name="vrrpd")
+    except VrrpdError as error:
+        sys.stderr.write(f"vrrpd: {error}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""The check `process: {pidfile | name, grace}`: does the process live?
+
+A death is seen the moment it happens: the check holds a pidfd of every process that it counts on (pidfd_open(2)), and
+the kernel makes that readable at the exit, before anybody has reaped the process. A zombie is dead by the same test,
+and a pidfd never comes to mean somebody else.
+
+A death need not be a failure: a proxy that is restarted or reloads itself is back in milliseconds. So after the last
+process died, the pidfile or name is read again at once, and once more after `grace`; only what is not back by then
+has failed, and that counts as `fall` failures, because there is nothing to doubt. Of several processes with the name
+(a master and its workers) one that lives is enough. The process that comes back is found by the next probe.
+
+Says nothing about whether the process does its work: a frozen proxy lives. `http` sees that.
+
+Must not do: read /proc or a file on the loop (in a worker thread instead), except for one line about a single
+process.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Annotated, Self, cast
+
+import trio
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+from vrrpd.checks import procfs
+from vrrpd.checks.base import Result
+from vrrpd.checks.procfs import Process, Sighting
+from vrrpd.config.scalars import duration
+from vrrpd.config.words import quote
+from vrrpd.proto.timers import MS, SECOND
+
+_GRACE_LIMIT = 10 * SECOND
+
+
+def _absolute(path: str) -> str:
+    """Accept an absolute path."""
+    if not path.startswith("/"):
+        raise ValueError(f"{quote(path)} is no absolute path; write one such as /run/haproxy.pid")
+    return path
+
+
+class ProcessOptions(BaseModel):
+    """Options of a `process` check."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pidfile: Annotated[str, AfterValidator(_absolute)] | None = Field(
+        default=None, description="absolute path of a file with a process id", examples=["/run/haproxy.pid"]
+    )
+    name: str | None = Field(default=None, min_length=1, description="name of the program, in our own namespaces")
+    grace: Annotated[int, duration(0, _GRACE_LIMIT)] = Field(
+        default=10 * MS, description="how long a process may be gone, for a restart, before it has failed"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, given: object) -> object:
+        if isinstance(given, dict) and "unit" in given:
+            raise ValueError("'unit' is not supported yet; write pidfile or name")
+        return cast("object", given)
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.pidfile is None) == (self.name is None):
+            raise ValueError("a process is found by one thing; write either pidfile or name")
+        return self
+
+
+OPTIONS: TypeAdapter[ProcessOptions] = TypeAdapter(ProcessOptions)
+"""Validates `{pidfile | name, grace}`."""
+
+
+class ProcessCheck:
+    """Healthy while the process lives, or one of those with its name."""
+
+    def __init__(self, options: ProcessOptions) -> None:
+        self._options = options
+        self._held: dict[Process, int] = {}  # a pidfd of each process that we count on
+        self._judged_at: float | None = None  # when a death that we saw becomes a failure, on trio's clock
+        self._version: procfs.Version | None = None  # the pidfile as it was when it named ...
+        self._named: Process | None = None  # ... this process
+
+    async def probe(self) -> Result | None:
+        """Look; after the last process died there is no verdict before the grace is over."""
+        if self._held and self._judged_at is None and all(_dead(pidfd) for pidfd in self._held.values()):
+            self._judged_at = trio.current_time() + self._options.grace / SECOND
+        judged_at = self._judged_at
+        over = judged_at is not None and trio.current_time() >= judged_at
+        problem = await self._look()
+        if problem and judged_at is not None and not over:
+            return None
+        self._judged_at = None
+        if problem:
+            return Result(ok=False, detail=problem, decisive=over)
+        return Result(ok=True, detail=_living(self._held))
+
+    async def changed(self) -> None:
+        """Return as soon as one of the processes that we count on has died, or when the grace after that is over."""
+        if self._judged_at is not None:
+            await trio.sleep_until(self._judged_at)
+            return
+        if not self._held:
+            await trio.sleep_forever()
+        async with trio.open_nursery() as nursery:
+            for pidfd in self._held.values():
+                nursery.start_soon(_death, pidfd, nursery.cancel_scope)
+
+    def close(self) -> None:
+        """Let go of the processes."""
+        self._keep({})
+
+    async def _look(self) -> str:
+        """Bring what we hold up to date; return why nothing lives, or an empty text."""
+        self._keep({process: pidfd for process, pidfd in self._held.items() if not _dead(pidfd)})
+        if self._options.pidfile is not None:
+            sighting = self._believed(await _in_thread(partial(procfs.by_pidfile, self._options.pidfile)))
+        elif self._held:
+            return ""  # one of that name is enough, and a walk over /proc is not free
+        else:
+            sighting = await _in_thread(partial(procfs.by_name, self._options.name or ""))
+        if found := self._hold(sighting.processes):
+            self._keep(found)
+        # A process that we hold counts until it dies, also where its pidfile was deleted, is being written just now, or
+        # names a successor that died at once.
+        if self._held:
+            return ""
+        return sighting.problem or f"process {sighting.processes[0].pid} is dead"
+
+    def _believed(self, sighting: Sighting) -> Sighting:
+        """Do not take a stale pidfile for a sign of life.
+
+        A file that has not changed since it named a process cannot mean another one that got the same id later. What
+        an old file means at the first look is not known: comparing its date with the start of the process would be
+        wrong on every machine that set its clock after booting.
+        """
+        if sighting.version is None or not sighting.processes:
+            return sighting
+        if sighting.version != self._version:
+            self._version, self._named = sighting.version, sighting.processes[0]
+        if sighting.processes[0] == self._named:
+            return sighting
+        return Sighting(problem=f"the process of {self._options.pidfile} is gone, its id belongs to another one")
+
+    def _hold(self, processes: Iterable[Process]) -> dict[Process, int]:
+        """A pidfd for each of the processes that lives."""
+        held = {process: self._held.get(process, None) or _open(process) for process in processes}
+        return {process: pidfd for process, pidfd in held.items() if pidfd is not None}
+
+    def _keep(self, held: dict[Process, int]) -> None:
+        """Count on these processes from now on, and let go of all others."""
+        for pidfd in set(self._held.values()) - set(held.values()):
+            os.close(pidfd)
+        self._held = held
+
+
+async def _in_thread(look: Callable[[], Sighting]) -> Sighting:
+    """Look in a worker thread; a probe that is cancelled does not wait for it, a look changes nothing."""
+    return await trio.to_thread.run_sync(look, abandon_on_cancel=True)
+
+
+async def _death(pidfd: int, scope: trio.CancelScope) -> None:
+    """Wait for one process to die, then cancel the waiting for all others."""
+    await trio.lowlevel.wait_readable(pidfd)
+    scope.cancel()
+
+
+def _open(process: Process) -> int | None:
+    """A pidfd of a process that lives; None where it is dead."""
+    try:
+        pidfd = os.pidfd_open(process.pid)
+    except OSError as error:
+        if error.errno == errno.ESRCH:
+            return None
+        raise
+    if procfs.identify(process.pid) == process and not _dead(pidfd):  # else the id went to somebody else meanwhile
+        return pidfd
+    os.close(pidfd)
+    return None
+
+
+def _dead(pidfd: int) -> bool:
+    """Whether the process has exited, reaped or not."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _living(held: Iterable[Process]) -> str:
+    """The processes, for people."""
+    pids = sorted(process.pid for process in held)
+    return f"pid {pids[0]}" if len(pids) == 1 else f"{len(pids)} processes, pid {pids[0]} the first"

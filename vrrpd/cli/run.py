@@ -1,0 +1,33 @@
+"""`vrrpd run`: the agent in the foreground, as a service manager wants it."""
+
+from __future__ import annotations
+
+import click
+
+from vrrpd.log import FORMATS, LEVELS
+
+EXAMPLES = """\b
+Examples:
+  vrrpd run                                  /etc/vrrpd/vrrpd.yaml, this node found by its addresses
+  vrrpd run -c lab.yaml --node lb1           when the address comes later (DHCP)
+  vrrpd run -c lab.yaml --control /run/vrrpd/lab.sock --log-format json
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("-c", "--config", default="/etc/vrrpd/vrrpd.yaml", show_default=True, help="Configuration file.")
+@click.option("--node", help="Our name in `nodes`; by default found by our addresses.")
+@click.option("--control", metavar="PATH", help="Control socket.  [default: /run/vrrpd/control.sock]")
+@click.option("--log-level", type=click.Choice(LEVELS), help="Least level that is logged.  [default: info]")
+@click.option("--log-format", type=click.Choice(FORMATS), help="Form of the log lines.  [default: text]")
+def run(
+    config: str,
+    node: str | None,
+    control: str | None,
+    log_level: str | None,
+    log_format: str | None,
+) -> None:
+    """Run the agent until SIGTERM or SIGINT, which hand every role over; a second signal lets go at once."""
+    from vrrpd.daemon import Options, run_agent  # noqa: PLC0415 - --help and wrong usage need none of it
+
+    run_agent(Options(config, node, control, log_level, log_format))

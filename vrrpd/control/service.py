@@ -1,0 +1,40 @@
+"""The word to the service manager: ready, stopping, and a line for `systemctl status`.
+
+The protocol of sd_notify(3): one datagram of `KEY=VALUE` lines to the unix socket that NOTIFY_SOCKET names, a path or,
+with a leading `@`, an abstract name. Without NOTIFY_SOCKET nobody asked and nothing is sent. A service manager that
+does not listen is no reason for an agent to stop: failures are logged and forgotten.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+
+READY = "READY=1"
+STOPPING = "STOPPING=1"
+
+_log = logging.getLogger("vrrpd.service")
+
+
+def notify(*state: str) -> bool:
+    """Tell the service manager.
+
+    Args:
+        state: assignments such as `READY`, `STOPPING` or `"STATUS=web is active"`.
+
+    Returns:
+        Whether a service manager took the message.
+    """
+    name = os.environ.get("NOTIFY_SOCKET", "")
+    if not name.startswith(("/", "@")):  # also "vsock:" of a virtual machine's manager, which is not for us
+        return False
+    address = "\0" + name[1:] if name.startswith("@") else name
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sending:
+            sending.setblocking(False)
+            sending.sendto("\n".join(state).encode(), address)
+    except OSError as error:
+        _log.warning("the service manager does not take %s: %s", " ".join(state), error)
+        return False
+    return True

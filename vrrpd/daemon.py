@@ -1,0 +1,158 @@
+"""The composition root: the only module that knows every concrete class; the agent from its start to its goodbye.
+
+Start: the file is read and held against the host, permissions are looked at, sockets are opened, then the one event
+loop runs until a signal. SIGTERM and SIGINT hand every role over and end; a second one lets go at once. Everything that
+can be wrong is found before the first advertisement, so that a bad file never starts an agent.
+
+    agent
+    ├── runtime     routers, sockets, addresses, announcements (runtime.supervisor has its tree)
+    ├── check ...   one for each health check that a router tracks
+    ├── control     answers `vrrpd status`
+    └── lock        tells a second agent in this network namespace who is first
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import signal
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import trio
+
+from vrrpd.checks.base import Status, Timing, run_check
+from vrrpd.checks.registry import build, kinds
+from vrrpd.config import load, resolve
+from vrrpd.config.spec import AgentSpec, CheckSpec, HostAddress, HostFacts
+from vrrpd.control.client import DEFAULT_CONTROL
+from vrrpd.control.lock import NamespaceLock
+from vrrpd.control.server import serve
+from vrrpd.control.service import READY, STOPPING, notify
+from vrrpd.errors import VrrpdError
+from vrrpd.linux.capabilities import require_capabilities
+from vrrpd.linux.netlink import Snapshot
+from vrrpd.log import setup
+from vrrpd.runtime.kernel import Kernel, this_machine
+from vrrpd.runtime.routers import CheckState
+from vrrpd.runtime.status import status
+from vrrpd.runtime.supervisor import Runtime
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line of `vrrpd run`; None where the file, or else the default, decides."""
+
+    config: str
+    node: str | None = None
+    control: str | None = None
+    log_level: str | None = None
+    log_format: str | None = None
+
+
+def run_agent(options: Options) -> None:
+    """Run an agent until a signal ends it.
+
+    Raises:
+        VrrpdError: it cannot start; the text names the cause and the mend, or all mistakes of the file.
+    """
+    file = load(options.config, kinds())
+    require_capabilities()
+    kernel = this_machine()
+    spec = resolve(file, host_facts(kernel.commands.dump()), options.node)
+    control = options.control or spec.control or DEFAULT_CONTROL
+    with NamespaceLock(control) as lock:
+        as_json = (options.log_format or spec.log_format) == "json"
+        writer = setup(options.log_level or spec.log_level or "info", "json" if as_json else "text")
+        try:
+            trio.run(_agent, kernel, spec, control, lock)
+        except* VrrpdError as group:
+            raise _first(group) from None
+        finally:
+            writer.close()
+
+
+def host_facts(snapshot: Snapshot) -> HostFacts:
+    """The facts that a configuration depends on, without what an agent put there."""
+    names = {link.index: link.name for link in snapshot.links}
+    found = [HostAddress(names[a.index], a.address) for a in snapshot.addresses if not a.ours and a.index in names]
+    return HostFacts(frozenset(names.values()), tuple(found))
+
+
+async def _agent(kernel: Kernel, spec: AgentSpec, control: str, lock: NamespaceLock) -> None:
+    runtime = Runtime(kernel)
+    started = runtime.now()
+
+    def answer_status(_: Mapping[str, Any]) -> Mapping[str, Any]:
+        return status(runtime, spec.node, started)
+
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(runtime.run)
+            runtime.apply(spec)
+            await nursery.start(serve, control, {"status": answer_status})
+            nursery.start_soon(lock.answer)
+            for index, check in enumerate(spec.checks):
+                nursery.start_soon(_check, runtime, check, index * check.interval // len(spec.checks))
+            _report_ready(spec, control)
+            await _goodbye(runtime, signals)
+            nursery.cancel_scope.cancel()
+    log.info("ended")
+
+
+async def _check(runtime: Runtime, spec: CheckSpec, offset: int) -> None:
+    """Run one check; the first probes are spread over the interval, so that many checks do not start as one."""
+
+    def report(state: Status) -> None:
+        runtime.check_changed(spec.name, CheckState(state.up, state.settled, state.since, state.detail))
+
+    timing = Timing(spec.interval, spec.timeout, spec.rise, spec.fall, spec.start_up)
+    wall = lambda: datetime.now(UTC).timestamp()  # noqa: E731 - one expression, used here alone
+    await run_check(spec.name, build(spec.kind, spec.options), timing, report, wall=wall, offset=offset)
+
+
+async def _goodbye(runtime: Runtime, signals: AsyncIterator[int]) -> None:
+    """Wait for a signal, hand over; a second signal lets go at once."""
+    async with trio.open_nursery() as nursery:
+        async for number in signals:
+            name = signal.Signals(number).name
+            if number == signal.SIGHUP:
+                log.warning("SIGHUP: the configuration is read at the start only; restart the agent to change it")
+                continue
+            notify(STOPPING)
+            log.info("%s: handing over", name)
+            nursery.start_soon(_leave, runtime, nursery.cancel_scope)
+            break
+        async for number in signals:
+            if number != signal.SIGHUP:
+                log.warning("%s again: letting go at once", signal.Signals(number).name)
+                break
+        with trio.CancelScope(shield=True):
+            await runtime.shutdown("stopped")
+        nursery.cancel_scope.cancel()
+
+
+async def _leave(runtime: Runtime, done: trio.CancelScope) -> None:
+    await runtime.leave("stop of the agent")
+    done.cancel()
+
+
+def _report_ready(spec: AgentSpec, control: str) -> None:
+    """Say that the agent runs; what is alive now stays alive, so the collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
+    for warning in spec.warnings:
+        log.warning("%s:%d:%d: %s", spec.path, warning.line, warning.column, warning.text)
+    names = ", ".join(router.name for router in spec.routers)
+    log.info("ready: node %s, routers %s, control socket %s", spec.node or "(unnamed)", names, control)
+    notify(READY, f"STATUS=routers {names}")
+
+
+def _first(group: BaseExceptionGroup[VrrpdError]) -> VrrpdError:
+    """The error inside a tree of groups."""
+    inner = group.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

@@ -1,0 +1,1 @@
+"""The shell around the protocol core: events in, effects out, and the tasks that carry them."""

@@ -1,0 +1,237 @@
+"""The shared addresses on their interfaces: the wanted state, brought about in order by one worker thread.
+
+A netlink write can wait for a lock of the kernel for tens of milliseconds, so none happens on the event loop: `hold`
+and `drop` only note what is wanted, and `run` carries batches to the thread, one after the other. Messages are encoded
+when a router starts, not when it takes over.
+
+**Ours is what we added.** An address that was there before, without our tag, is reported as foreign and never
+changed or removed. What carries our tag and is not wanted is an orphan of an agent that died; `reconcile`
+removes it, at the start before anything else happens, and after an event was lost.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from ipaddress import IPv4Address
+from typing import TypeAlias
+
+import trio
+
+from vrrpd.config.spec import SharedAddress
+from vrrpd.linux.netlink import Link, Snapshot, encode_add, encode_remove
+from vrrpd.proto.settings import Family
+from vrrpd.runtime.kernel import Kernel
+from vrrpd.runtime.links import Links
+
+Key: TypeAlias = tuple[int, str]
+"""Interface index, and the address with its prefix length as text."""
+
+
+class Standing(Enum):
+    """What became of a wanted address."""
+
+    HELD = auto()
+    FOREIGN = auto()
+    FAILED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One address in one place, with the messages that put it there and take it away.
+
+    Attributes:
+        address: as configured.
+        link: the interface it goes to.
+        add: encoded once, when the router starts.
+        remove: likewise.
+    """
+
+    address: SharedAddress
+    link: Link
+    add: bytes
+    remove: bytes
+
+    @property
+    def key(self) -> Key:
+        """How the kernel's tables name it."""
+        return self.link.index, str(self.address.address)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the kernel said about one wanted address; `detail` is for people where it is not held by us."""
+
+    place: Place
+    standing: Standing
+    detail: str = ""
+
+
+Tell: TypeAlias = Callable[[Outcome], None]
+
+
+def place(address: SharedAddress, link: Link) -> Place:
+    """Prepare an address for an interface: encoding takes longer than the system call."""
+    add = encode_add(address.address, link.index, label=address.label, scope=address.scope)
+    return Place(address, link, add, encode_remove(address.address, link.index))
+
+
+class Addresses:
+    """What this agent holds, and the one task that makes it so."""
+
+    def __init__(self, kernel: Kernel, links: Links) -> None:
+        self._kernel = kernel
+        self._links = links
+        self._wanted: dict[Key, tuple[Place, Tell]] = {}
+        self._ours: set[Key] = set()
+        self._pending: dict[Key, Place] = {}
+        self._call = trio.Event()
+        self._idle = trio.Event()
+        self._idle.set()
+        self._reread: Callable[[Snapshot], None] | None = None
+        self._prepared: set[str] = set()
+
+    def hold(self, places: Iterable[Place], tell: Tell) -> None:
+        """Want these addresses; `tell` is called on the event loop with the outcome of each."""
+        for each in places:
+            self._wanted[each.key] = each, tell
+            self._note(each)
+
+    def drop(self, places: Iterable[Place]) -> None:
+        """Want these addresses no more; those that are not ours stay as they are."""
+        for each in places:
+            if self._wanted.pop(each.key, None):
+                self._note(each)
+
+    def lost(self, key: Key) -> None:
+        """The kernel no longer has this address; put it back if it is wanted."""
+        self._ours.discard(key)
+        if key in self._wanted:
+            self._note(self._wanted[key][0])
+
+    def gone(self, link: Link) -> None:
+        """An interface was deleted with all that was on it."""
+        self._ours = {key for key in self._ours if key[0] != link.index}
+        for key in [key for key in self._wanted if key[0] == link.index]:
+            del self._wanted[key]
+
+    def reread(self, done: Callable[[Snapshot], None]) -> None:
+        """Read the kernel's tables again, behind every change that is already asked for, and reconcile."""
+        self._reread = done
+        self._wake()
+
+    async def settled(self) -> None:
+        """Wait until everything that is asked for has been done."""
+        await self._idle.wait()
+
+    def first_reading(self) -> Snapshot:
+        """Read the kernel's tables and remove what a dead agent left behind. Blocks: for the start alone."""
+        snapshot = self._kernel.commands.dump()
+        orphans = [a for a in snapshot.addresses if a.ours]
+        self._kernel.commands.apply([encode_remove(a.address, a.index) for a in orphans])
+        return self._kernel.commands.dump() if orphans else snapshot
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Carry changes to the worker thread, in order, for ever."""
+        task_status.started()
+        while True:
+            await self._call.wait()
+            self._call = trio.Event()
+            while self._pending or self._reread:
+                await self._next_batch()
+            self._idle.set()
+
+    async def _next_batch(self) -> None:
+        batch, self._pending = list(self._pending.values()), {}
+        adds = [p for p in batch if p.key in self._wanted and not self._is_foreign(p)]
+        removes = [p for p in batch if p.key not in self._wanted and p.key in self._ours]
+        if adds or removes:
+            outcomes = await trio.to_thread.run_sync(self._write, removes, adds)
+            self._ours.difference_update(p.key for p in removes)
+            for outcome in outcomes:
+                self._settle(outcome)
+        if self._reread and not self._pending:
+            done, self._reread = self._reread, None
+            snapshot = await trio.to_thread.run_sync(self._kernel.commands.dump)
+            done(snapshot)
+            self._reconcile(snapshot)
+
+    def _write(self, removes: Sequence[Place], adds: Sequence[Place]) -> list[Outcome]:
+        """In the worker thread: one write for all, removals first: the loser of a contest lets go before anything."""
+        for each in adds:
+            self._keep_secondaries(each)
+        codes = self._kernel.commands.apply([*(p.remove for p in removes), *(p.add for p in adds)])[len(removes) :]
+        present = self._kernel.commands.dump().addresses if errno.EEXIST in codes else ()
+        tagged = {(a.index, str(a.address)) for a in present if a.ours}
+        return [_outcome(each, code, each.key in tagged) for each, code in zip(adds, codes, strict=True)]
+
+    def _settle(self, outcome: Outcome) -> None:
+        key = outcome.place.key
+        if outcome.standing is Standing.HELD:
+            self._ours.add(key)
+        if key in self._wanted:
+            self._wanted[key][1](outcome)
+
+    def _is_foreign(self, wanted: Place) -> bool:
+        """True, and told, where somebody else's address stands in the place."""
+        there = self._links.present(wanted.link.name, wanted.address.address.ip)
+        if there is None or there.ours or wanted.key in self._ours:
+            return False
+        self._settle(_foreign(wanted, str(there.address)))
+        return True
+
+    def _reconcile(self, snapshot: Snapshot) -> None:
+        """After a full reading: remove our orphans, add what is wanted and missing."""
+        tagged = {(a.index, str(a.address)) for a in snapshot.addresses if a.ours}
+        self._ours = tagged
+        for key, (each, _) in self._wanted.items():
+            if key not in tagged:
+                self._note(each)
+        links = {link.index: link for link in snapshot.links}
+        for a in snapshot.addresses:
+            if a.ours and (a.index, str(a.address)) not in self._wanted and a.index in links:
+                orphan = SharedAddress(a.address, a.device, None, a.scope, advertise=False)
+                self._note(place(orphan, links[a.index]))
+
+    def _keep_secondaries(self, each: Place) -> None:
+        """Removing a primary IPv4 address takes its secondaries along unless this is set (ip-sysctl)."""
+        name = each.link.name
+        if isinstance(each.address.address.ip, IPv4Address) and name not in self._prepared:
+            self._prepared.add(name)
+            self._kernel.write_setting(Family.IPV4, name, "promote_secondaries", 1)
+
+    def _note(self, each: Place) -> None:
+        self._pending[each.key] = each
+        self._wake()
+
+    def _wake(self) -> None:
+        self._idle = trio.Event() if self._idle.is_set() else self._idle
+        self._call.set()
+
+
+def _foreign(wanted: Place, address: str) -> Outcome:
+    text = f"{address} was on {wanted.link.name} before this node took the role: it is used, never removed"
+    return Outcome(wanted, Standing.FOREIGN, text)
+
+
+def _outcome(wanted: Place, code: int, tagged: bool) -> Outcome:
+    """What the kernel's answer to an addition means; what exists already is ours only with our tag."""
+    if code == 0 or (code == errno.EEXIST and tagged):
+        return Outcome(wanted, Standing.HELD)
+    if code == errno.EEXIST:
+        return _foreign(wanted, str(wanted.address.address))
+    return Outcome(wanted, Standing.FAILED, f"{wanted.address.address}: {_explain(code, wanted.link)}")
+
+
+def _explain(code: int, link: Link) -> str:
+    match code:
+        case errno.EPERM | errno.EACCES:
+            return "not permitted to change addresses: CAP_NET_ADMIN is missing"
+        case errno.ENODEV:
+            return f"{link.name} is gone"
+        case errno.EINVAL:
+            return f"the kernel refuses it on {link.name}"
+        case _:
+            return f"{errno.errorcode.get(code, code)} from the kernel on {link.name}"

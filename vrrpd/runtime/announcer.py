@@ -1,0 +1,128 @@
+"""Telling the neighbours where the addresses are, right after they moved, a few times more, and now and again.
+
+Gratuitous ARP for IPv4 (RFC 5227, RFC 9568 6.4.2), unsolicited neighbour advertisements for IPv6 (RFC 4861 7.2.6).
+
+Runs in a task of its own. Many addresses go out in small pieces with a pause between them, so that no advertisement
+waits for them and no switch that limits such frames loses them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+import trio
+
+from vrrpd.config.spec import Announce
+from vrrpd.linux.announce import gratuitous_arp, neighbour_advertisement
+from vrrpd.linux.netlink import Link
+from vrrpd.proto.settings import Address, Family
+from vrrpd.proto.timers import MS, SECOND
+from vrrpd.runtime.kernel import FrameSocket, Kernel
+
+PIECE = 32
+PAUSE_S = 0.001
+AGAIN = (0, 100 * MS)
+SHORTEST_PAUSE = 20 * MS
+
+
+@dataclass(slots=True)
+class _Campaign:
+    """One virtual router's announcements: what, when next (ascending, nanoseconds), when last."""
+
+    places: Sequence[tuple[Address, Link]]
+    times: list[int]
+    every: int | None
+    last: int | None = None
+
+    @property
+    def due(self) -> int | None:
+        return self.times[0] if self.times else None
+
+    def advance(self, now: int) -> None:
+        """Strike off what is due; the last of the schedule is followed by the next regular time."""
+        self.last = now
+        self.times = [t for t in self.times if t > now]
+        if not self.times and self.every is not None:
+            self.times = [now + self.every]
+
+
+class Announcer:
+    """The announcements of all virtual routers, in one task."""
+
+    def __init__(self, kernel: Kernel, now: Callable[[], int]) -> None:
+        self._kernel = kernel
+        self._now = now
+        self._campaigns: dict[Hashable, _Campaign] = {}
+        self._sockets: dict[str, FrameSocket] = {}
+        self._call = trio.Event()
+
+    def begin(self, who: Hashable, places: Sequence[tuple[Address, Link]], schedule: Announce) -> None:
+        """Announce these addresses now and on the schedule, until `end`.
+
+        Beginning again, as after a contradiction, announces now and 100 ms later whatever the schedule says, but no
+        sooner than 20 ms after the last time.
+        """
+        if not schedule.times and schedule.every is None:
+            return
+        now, known = self._now(), self._campaigns.get(who)
+        after = (*schedule.times, *AGAIN) if known else schedule.times
+        earliest = known.last + SHORTEST_PAUSE if known and known.last is not None else now
+        times = sorted({max(now + t, earliest) for t in after or (schedule.every or 0,)})
+        self._campaigns[who] = _Campaign(places, times, schedule.every, known.last if known else None)
+        self._call.set()
+
+    def end(self, who: Hashable) -> None:
+        """The addresses are no longer here."""
+        self._campaigns.pop(who, None)
+
+    def forget(self, interface: str) -> None:
+        """The interface is gone; another of the same name needs a new socket."""
+        socket = self._sockets.pop(interface, None)
+        if socket is not None:
+            socket.close()
+
+    def close(self) -> None:
+        """Close the sockets."""
+        for socket in self._sockets.values():
+            socket.close()
+        self._sockets.clear()
+
+    async def run(self) -> None:
+        """Send what is due, for ever."""
+        while True:
+            now = self._now()
+            due = [c for c in self._campaigns.values() if c.due is not None and c.due <= now]
+            for campaign in due:
+                campaign.advance(now)
+                await self._send(campaign)
+            if not due:
+                await self._sleep(now)
+
+    async def _sleep(self, now: int) -> None:
+        following = min((c.due for c in self._campaigns.values() if c.due is not None), default=None)
+        with trio.move_on_after(float("inf") if following is None else (following - now) / SECOND):
+            await self._call.wait()
+        self._call = trio.Event()
+
+    async def _send(self, campaign: _Campaign) -> None:
+        frames = [(link.name, frame) for address, link in campaign.places for frame in self._frames(address, link)]
+        for start in range(0, len(frames), PIECE):
+            if start:
+                await trio.sleep(PAUSE_S)
+            for interface, frame in frames[start : start + PIECE]:
+                self._socket(interface).send(frame)
+
+    def _frames(self, address: Address, link: Link) -> tuple[bytes, ...]:
+        if link.noarp or link.loopback:  # nobody there resolves addresses
+            return ()
+        if isinstance(address, IPv4Address):
+            return gratuitous_arp(address, link.mac)  # some devices learn from requests only, others from replies
+        routes = self._kernel.read_setting(Family.IPV6, link.name, "forwarding") == 1
+        return (neighbour_advertisement(address, link.mac, router=routes),)
+
+    def _socket(self, interface: str) -> FrameSocket:
+        if interface not in self._sockets:
+            self._sockets[interface] = self._kernel.frame_socket(interface)
+        return self._sockets[interface]

@@ -1,0 +1,130 @@
+"""What the runtime needs of the machine, as protocols, and the bundle of the real thing.
+
+The runtime never opens a socket by itself: it is handed a `Kernel`, so that tests hand it one in memory, on a mocked
+clock, and every line of the runtime is the line that runs in production.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from vrrpd.linux import sysctl
+from vrrpd.linux.announce import PacketSocket
+from vrrpd.linux.gateways import default_gateways
+from vrrpd.linux.listener import ArpReply, Listener, NeighbourAdvert
+from vrrpd.linux.netlink import Event, Events, Netlink, Snapshot
+from vrrpd.linux.send_error import SendError
+from vrrpd.linux.sockets import VrrpSocket
+from vrrpd.linux.timer import Clock, TimerFd
+from vrrpd.proto.datagram import Datagram
+from vrrpd.proto.settings import Address, Family
+
+
+class AdvertSocket(Protocol):
+    """See `linux.sockets.VrrpSocket`."""
+
+    async def wait_readable(self) -> None:
+        """Return once `receive` has something to do."""
+        ...
+
+    def receive(self, limit: int = 64) -> list[Datagram]:
+        """Take what has arrived, without waiting."""
+        ...
+
+    def send(self, payload: bytes, source: Address, destination: Address) -> SendError | None:
+        """Send one advertisement now."""
+        ...
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        ...
+
+
+class FrameSocket(Protocol):
+    """See `linux.announce.PacketSocket`."""
+
+    def send(self, frame: bytes) -> SendError | None:
+        """Send one Ethernet frame now."""
+        ...
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        ...
+
+
+class AnswerListener(Protocol):
+    """See `linux.listener.Listener`."""
+
+    async def receive(self) -> list[ArpReply | NeighbourAdvert]:
+        """Wait for the next answers."""
+        ...
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        ...
+
+
+class AddressCommands(Protocol):
+    """See `linux.netlink.Netlink`; called from one worker thread only, it may block."""
+
+    def dump(self) -> Snapshot:
+        """Read all links and addresses."""
+        ...
+
+    def apply(self, changes: Sequence[bytes]) -> list[int]:
+        """Make changes in order; an errno for each, 0 where it was made."""
+        ...
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        ...
+
+
+class KernelEvents(Protocol):
+    """See `linux.netlink.Events`."""
+
+    async def receive(self) -> list[Event]:
+        """Wait for the next events, in the order of the kernel."""
+        ...
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """Everything of the machine that the runtime touches."""
+
+    clock: Clock
+    commands: AddressCommands
+    events: KernelEvents
+    advert_socket: Callable[[Family, str, int], AdvertSocket]
+    frame_socket: Callable[[str], FrameSocket]
+    answer_listener: Callable[[Family, str], AnswerListener]
+    gateways: Callable[[str], Sequence[Address]]
+    read_setting: Callable[[Family, str, str], int | None]
+    write_setting: Callable[[Family, str, str, int], sysctl.SysctlError | None]
+
+
+def this_machine() -> Kernel:
+    """The kernel of the network namespace we run in.
+
+    Raises:
+        VrrpdError: a capability is missing; the text names it.
+    """
+    return Kernel(
+        clock=TimerFd(),
+        commands=Netlink(),
+        events=Events(),
+        # Also in unicast a member of the group: somebody else's VRID is seen before it does harm.
+        advert_socket=partial(VrrpSocket, multicast=True),
+        frame_socket=PacketSocket,
+        answer_listener=Listener,
+        gateways=default_gateways,
+        read_setting=sysctl.read,
+        write_setting=sysctl.write,
+    )

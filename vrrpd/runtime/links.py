@@ -1,0 +1,102 @@
+"""The links and addresses of this host, as the kernel last told: a mirror that answers without asking.
+
+Fed with a full reading (`replace`) and with events (`update`); an event that was lost calls for a full reading. It also
+decides what may be a source: never a shared address, nor one that is tentative, deprecated or ours (RFC 9568 5.1.1.1,
+5.1.2.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from ipaddress import IPv6Address
+
+from vrrpd.linux.netlink import (
+    AddressAdded,
+    AddressRemoved,
+    Event,
+    KernelAddress,
+    Link,
+    LinkChanged,
+    LinkGone,
+    Overrun,
+    Snapshot,
+)
+from vrrpd.proto.settings import Address, Family, family_of
+
+
+class Links:
+    """The mirror.
+
+    Attributes:
+        addresses: every address by (interface index, address with prefix length).
+    """
+
+    def __init__(self) -> None:
+        self._by_index: dict[int, Link] = {}
+        self.addresses: dict[tuple[int, str], KernelAddress] = {}
+
+    def replace(self, snapshot: Snapshot) -> None:
+        """Take a full reading."""
+        self._by_index = {link.index: link for link in snapshot.links}
+        self.addresses = {_key(each): each for each in snapshot.addresses}
+
+    def update(self, event: Event) -> None:
+        """Take one event. `Overrun` changes nothing: the caller reads everything again."""
+        match event:
+            case LinkChanged(link):
+                self._by_index[link.index] = link
+            case LinkGone(link):
+                self._by_index.pop(link.index, None)
+                self.addresses = {key: a for key, a in self.addresses.items() if a.index != link.index}
+            case AddressAdded(address):
+                self.addresses[_key(address)] = address
+            case AddressRemoved(address):
+                self.addresses.pop(_key(address), None)
+            case Overrun():
+                pass
+
+    def link(self, name: str) -> Link | None:
+        """The link of this name."""
+        return next((link for link in self._by_index.values() if link.name == name), None)
+
+    def on(self, interface: str) -> list[KernelAddress]:
+        """The addresses of one interface, in the kernel's order."""
+        link = self.link(interface)
+        return [a for a in self.addresses.values() if link is not None and a.index == link.index]
+
+    def holder(self, address: Address) -> str | None:
+        """The interface that holds an address of this node, None while it is not there."""
+        found = (a for a in self.addresses.values() if a.address.ip == address and not a.ours)
+        return next((link.name for a in found if (link := self._by_index.get(a.index))), None)
+
+    def present(self, interface: str, address: Address) -> KernelAddress | None:
+        """This address on this interface, whatever its prefix length; one that is not ours comes first."""
+        found = [a for a in self.on(interface) if a.address.ip == address]
+        return min(found, key=lambda a: a.ours, default=None)
+
+    def source(self, interface: str, family: Family, shared: Container[Address]) -> Address | None:
+        """The source for multicast: the primary IPv4 or the link-local IPv6 address of the interface."""
+        for each in self.on(interface):
+            ip = each.address.ip
+            if family_of(ip) is not family or not _may_be_source(each) or ip in shared:
+                continue
+            if each.secondary or (isinstance(ip, IPv6Address) and not ip.is_link_local):
+                continue
+            return ip
+        return None
+
+    def ready(self, interface: str, address: Address) -> bool:
+        """True where this exact address is on the interface and may be a source."""
+        return any(a.address.ip == address and _may_be_source(a) for a in self.on(interface))
+
+    def own(self) -> Iterable[Address]:
+        """Every address of this host."""
+        return (a.address.ip for a in self.addresses.values())
+
+
+def _may_be_source(address: KernelAddress) -> bool:
+    return not (address.ours or address.tentative or address.failed or address.deprecated)
+
+
+def _key(address: KernelAddress) -> tuple[int, str]:
+    return address.index, str(address.address)

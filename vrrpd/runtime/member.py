@@ -1,0 +1,105 @@
+"""One virtual router as it stands on this host: its interface, source, port and prepared addresses.
+
+Owns the answer to "can it take part, and if not, why": RFC 9568 6.4.1 starts a router when its interface is up, and
+ours needs a source address besides. It holds what the core does not know; the core holds the role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+
+from vrrpd.config.spec import MemberSpec
+from vrrpd.linux.netlink import Link
+from vrrpd.proto.settings import Address, Family
+from vrrpd.runtime.addresses import Key, Outcome, Place, place
+from vrrpd.runtime.links import Links
+from vrrpd.runtime.ports import Port
+
+
+@dataclass(frozen=True, slots=True)
+class Footing:
+    """What a virtual router stands on while it takes part.
+
+    Attributes:
+        link: its interface.
+        source: its own address there.
+        devices: the links that its addresses go to, in their order.
+    """
+
+    link: Link
+    source: Address
+    devices: tuple[Link, ...]
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What must not change under a running router; flags and the like may."""
+        return self.link.index, self.link.mac, self.source, tuple((d.index, d.mac) for d in self.devices)
+
+
+class Member:
+    """The host's side of one virtual router.
+
+    Attributes:
+        spec: the wanted state.
+        footing: what it stands on while started, None otherwise.
+        port: its raw socket while started.
+        places: its addresses with their prepared messages while started.
+        outcomes: what became of each address that was asked for.
+        unsent: destinations that the last advertisement could not be sent to, and why.
+    """
+
+    def __init__(self, spec: MemberSpec) -> None:
+        self.spec = spec
+        self.footing: Footing | None = None
+        self.port: Port | None = None
+        self.places: list[Place] = []
+        self.outcomes: dict[Key, Outcome] = {}
+        self.unsent: dict[Address, str] = {}
+
+    @property
+    def family(self) -> Family:
+        """The address family."""
+        return self.spec.settings.family
+
+    def find_footing(self, links: Links, shared: Container[Address]) -> Footing | str:
+        """What it can stand on now, or the reason why it cannot take part, for people."""
+        interface = self.interface(links)
+        if interface is None:
+            return f"{self.spec.source} is on no interface of this host yet"
+        link = links.link(interface)
+        if link is None:
+            return f"interface {interface} does not exist"
+        if not (link.up and link.running):
+            return f"interface {interface} {'has no carrier' if link.up else 'is down'}"
+        source = self._source(links, interface, shared)
+        if isinstance(source, str):
+            return source
+        devices: list[Link] = []
+        for each in self.spec.addresses:
+            device = links.link(each.device or interface)
+            if device is None:
+                return f"interface {each.device}, for {each.address}, does not exist"
+            devices.append(device)
+        return Footing(link, source, tuple(devices))
+
+    def interface(self, links: Links) -> str | None:
+        """The interface by its name in the file, or the one that holds our source."""
+        if self.spec.interface or self.spec.source is None:
+            return self.spec.interface
+        return links.holder(self.spec.source)
+
+    def stand(self, footing: Footing, port: Port) -> None:
+        """Take a footing; encodes every address message ahead of the moment they are needed."""
+        self.footing, self.port = footing, port
+        self.places = [place(a, device) for a, device in zip(self.spec.addresses, footing.devices, strict=True)]
+
+    def _source(self, links: Links, interface: str, shared: Container[Address]) -> Address | str:
+        wanted = self.spec.source
+        if wanted is not None:
+            return wanted if links.ready(interface, wanted) else f"{wanted} is not on {interface}"
+        found = links.source(interface, self.family, shared)
+        if found is None:
+            kind = "primary IPv4" if self.family is Family.IPV4 else "link-local IPv6"
+            return f"{interface} has no {kind} address to send from"
+        return found

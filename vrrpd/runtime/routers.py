@@ -1,0 +1,338 @@
+"""One router of the configuration at work: events of the host and the network in, effects of the core out.
+
+Owns the order of doing: an advertisement is sent in the call that asks for it, before anything slower is begun;
+addresses are noted for the worker thread, announcements for the announcer. Nothing here waits. After each call the
+caller renews the one timer from `deadline`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from vrrpd.config.spec import RouterSpec
+from vrrpd.errors import VrrpdError
+from vrrpd.proto.datagram import Datagram
+from vrrpd.proto.effects import Acquire, Announce, Effect, Release, Role, SendAdvert, Transition
+from vrrpd.proto.events import Adjust, Received
+from vrrpd.proto.group import Asked, Group
+from vrrpd.proto.settings import OWNER, Address
+from vrrpd.proto.states import Active, Backup
+from vrrpd.proto.validate import Accepted, Drop, Reason, validate
+from vrrpd.runtime.addresses import Addresses, Outcome, Standing
+from vrrpd.runtime.alarms import Alarms, Code
+from vrrpd.runtime.announcer import Announcer
+from vrrpd.runtime.links import Links
+from vrrpd.runtime.member import Footing, Member
+from vrrpd.runtime.ports import Ports
+
+log = logging.getLogger(__name__)
+
+STRANGERS = {Reason.SOURCE, Reason.MODE}
+SILENT = {Reason.LENGTH, Reason.CARP, Reason.VRID}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckState:
+    """What a health check says.
+
+    Attributes:
+        up: the verdict.
+        settled: False until the first verdict.
+        since: when the verdict last changed, wall-clock seconds since 1970, for people.
+        detail: what the last probe found.
+    """
+
+    up: bool
+    settled: bool
+    since: float
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What all routers share.
+
+    Attributes:
+        links: the mirror of the kernel's links and addresses.
+        addresses: moves addresses.
+        announcer: tells the link.
+        ports: the raw sockets.
+        shared: every shared address of every router; none may be a source.
+        own: every address of this host and every shared one; a packet from one of them is a loop.
+        now: the clock, nanoseconds.
+        renew: takes note that a router's deadline moved.
+        listen: starts to ask whether the network carries frames, for one member of a router.
+    """
+
+    links: Links
+    addresses: Addresses
+    announcer: Announcer
+    ports: Ports
+    shared: Container[Address]
+    own: Container[Address]
+    now: Callable[[], int]
+    renew: Callable[[Router], None]
+    listen: Callable[[Router, int], None]
+
+
+class Router:
+    """One router: its group of virtual routers, and what they need of the host.
+
+    Attributes:
+        spec: the wanted state.
+        group: the core.
+        members: the host's side of each virtual router, in the order of the group.
+        alarms: what needs a person.
+        fault: why it cannot take part, None where it can.
+        leaving: True once it was told to hand over for good.
+        since: when the role last changed, nanoseconds.
+    """
+
+    def __init__(self, spec: RouterSpec, services: Services) -> None:
+        self.spec = spec
+        self.members = [Member(each) for each in spec.members]
+        self.group = Group(
+            [each.settings for each in spec.members],
+            {address: name for each in spec.members for address, name in each.names.items()},
+        )
+        self.alarms = Alarms(lambda text: log.warning("%s: %s", spec.name, text))
+        self.fault: str | None = None
+        self.leaving = False
+        self.since = services.now()
+        self.unhealthy: str | None = None
+        self._services = services
+        self._noted: set[tuple[str, Address]] = set()
+
+    @property
+    def deadline(self) -> int | None:
+        """When `tick` is due, nanoseconds."""
+        return self.group.deadline
+
+    @property
+    def role(self) -> Role:
+        """The role of all members."""
+        return self.group.role
+
+    @property
+    def idle(self) -> bool:
+        """True where nothing is left to hand over."""
+        return self.role is Role.INITIALIZE
+
+    # ---------------------------------------------------------------- events
+
+    def refresh(self) -> None:
+        """Links, addresses or the wanted state changed: start, stop, or start anew."""
+        footings = [m.find_footing(self._services.links, self._services.shared) for m in self.members]
+        trouble = next((each for each in footings if isinstance(each, str)), None)
+        ready = [each for each in footings if isinstance(each, Footing)]
+        moved = any(m.footing and m.footing.identity != f.identity for m, f in zip(self.members, ready, strict=False))
+        if trouble is not None or moved:
+            self._stand_down(trouble or "the interface or its address changed")
+        if trouble is None and not self.leaving and self.members[0].footing is None:
+            trouble = self._stand_up(ready)
+        if trouble != self.fault:
+            log.log(logging.WARNING if trouble else logging.INFO, "%s: %s", self.spec.name, trouble or "fault is over")
+            self.fault = trouble
+        self._after()
+
+    def tick(self) -> None:
+        """A deadline may have passed. A Backup looks once more whether somebody spoke before it takes the role."""
+        late = self._services.now() - (self.deadline or 0) > self.spec.members[0].settings.interval
+        if late or isinstance(self.group.members[0].state, Backup):
+            for port in {m.port for m in self.members if m.port is not None}:
+                port.read()
+        self._perform(self.group.tick(self._services.now()))
+
+    def receive(self, index: int, datagram: Datagram) -> None:
+        """A datagram with our VRID came in."""
+        core, now = self.group.members[index], self._services.now()
+        verdict = validate(datagram, core.settings, self._services.own)
+        if isinstance(verdict, Drop):
+            core.counters.dropped[verdict.reason] += 1
+            self._suspect(index, datagram, verdict, now)
+            return
+        self._compare(index, datagram.source, verdict, now)
+        event = Received(verdict.advert, datagram.source, verdict.dialect)
+        self._perform(self.group.received(index, event, now))
+
+    def network_heard(self, index: int) -> None:
+        """A host on the link answered."""
+        self._perform(self.group.network_heard(index, self._services.now()))
+
+    def waits_to_hear(self, index: int) -> bool:
+        """True while a sign of life on the link of this member would change anything."""
+        state = self.group.members[index].state
+        return isinstance(state, Backup) and state.hear_until is not None
+
+    def judge_health(self, checks: Mapping[str, CheckState]) -> None:
+        """The checks have something new to say."""
+        down = {name: checks[name] for name in self.spec.track if not checks[name].up}
+        self.unhealthy = "; ".join(f"check {name} is down: {state.detail}" for name, state in down.items()) or None
+        settled = any(state.settled for state in down.values())
+        self.alarms.set(Code.UNHEALTHY, self.unhealthy if settled else None, self._services.now())
+        for index, member in enumerate(self.spec.members):
+            wish = Adjust(member.settings.priority, self.unhealthy is None, self.unhealthy or "all checks are up")
+            self._perform(self.group.adjust(index, wish, self._services.now()))
+
+    def retry(self) -> None:
+        """Try again what the kernel refused: a socket, an address."""
+        if self.fault is not None:
+            self.refresh()
+        for index, member in enumerate(self.members):
+            failed = [o.place for o in member.outcomes.values() if o.standing is Standing.FAILED]
+            self._services.addresses.hold(failed, partial(self._settled, index))
+
+    def leave(self, reason: str) -> None:
+        """Hand over, then take no part again."""
+        self.leaving = True
+        self._perform(self.group.leave(reason, self._services.now()))
+
+    def shutdown(self, reason: str) -> None:
+        """Stop at once."""
+        self.leaving = True
+        self._stand_down(reason)
+        self._after()
+
+    # ---------------------------------------------------------------- taking part
+
+    def _stand_up(self, footings: list[Footing]) -> str | None:
+        """Start all members; returns what is in the way, where an interface went away meanwhile."""
+        for index, (member, footing) in enumerate(zip(self.members, footings, strict=True)):
+            vrid = member.spec.settings.vrid
+            try:
+                port = self._services.ports.join(member.family, footing.link, vrid, partial(self.receive, index))
+            except VrrpdError as error:
+                self._stand_down(str(error))
+                return str(error)
+            member.stand(footing, port)
+        self._perform(self.group.start([f.source for f in footings], self._services.now()))
+        for index in range(len(self.members)):
+            if self.waits_to_hear(index):
+                self._services.listen(self, index)
+        return None
+
+    def _stand_down(self, reason: str) -> None:
+        if self.members[0].footing is None:
+            return
+        self._perform(self.group.shutdown(reason, self._services.now()))
+        for member in self.members:
+            if member.port is not None:
+                self._services.ports.leave(member.port, member.spec.settings.vrid)
+            member.footing, member.port = None, None
+
+    # ---------------------------------------------------------------- effects
+
+    def _perform(self, asked: list[Asked]) -> None:
+        for index, effect in asked:
+            self._do(index, effect)
+        self._after()
+
+    def _do(self, index: int, effect: Effect) -> None:
+        member = self.members[index]
+        match effect:
+            case SendAdvert(priority):
+                self._send(index, priority)
+            case Acquire():
+                self._services.addresses.hold(member.places, partial(self._settled, index))
+            case Release():
+                self._services.announcer.end((self.spec.name, index))
+                self._services.addresses.drop(member.places)
+                member.outcomes.clear()
+            case Announce():
+                self._announce(index)
+            case Transition(previous, role, reason):
+                self._log_transition(index, previous, role, reason)
+
+    def _send(self, index: int, priority: int) -> None:
+        member = self.members[index]
+        if member.port is None or member.footing is None:
+            return
+        send, source = member.port.socket.send, member.footing.source
+        for destination, payload in self.group.members[index].datagrams(priority):
+            error = send(payload, source, destination)
+            if error is not None:
+                member.unsent[destination] = error.text
+            elif member.unsent:
+                member.unsent.pop(destination, None)
+
+    def _settled(self, index: int, outcome: Outcome) -> None:
+        """An address is there, or is not: the answer of the worker thread."""
+        member = self.members[index]
+        if not self.group.members[index].holds_addresses:
+            return
+        member.outcomes[outcome.place.key] = outcome
+        self._announce(index)
+        self._after()
+
+    def _announce(self, index: int) -> None:
+        """Announce what is on its interface, once the kernel has answered for every address."""
+        member = self.members[index]
+        if len(member.outcomes) == len(member.places):
+            there = [o.place for o in member.outcomes.values() if o.standing is not Standing.FAILED]
+            places = [(p.address.address.ip, p.link) for p in there]
+            self._services.announcer.begin((self.spec.name, index), places, member.spec.announce)
+
+    def _log_transition(self, index: int, previous: Role, role: Role, reason: str) -> None:
+        if index == 0:
+            log.info("%s: %s -> %s: %s", self.spec.name, previous, role, reason)
+        if previous is not role:
+            self.since = self._services.now()
+
+    # ---------------------------------------------------------------- alarms
+
+    def _after(self) -> None:
+        """Renew the timer, and hold the lasting alarms against what is."""
+        self._services.renew(self)
+        now, core = self._services.now(), self.group.members[0]
+        serving = isinstance(core.state, Active) and not core.healthy
+        detail = f"nobody healthy took the role; {self.unhealthy}" if serving else None
+        self.alarms.set(Code.SERVING_UNHEALTHY, detail, now)
+        split = "an Active is heard in one family or network and not in another: nothing is taken over"
+        self.alarms.set(Code.SPLIT_GROUP, split if self.group.split else None, now)
+        unsent = {d: t for m in self.members for d, t in m.unsent.items()} if self.role is not Role.INITIALIZE else {}
+        self.alarms.set(Code.SEND_FAILED, "; ".join(f"to {d}: {t}" for d, t in unsent.items()) or None, now)
+        outcomes = [o for m in self.members for o in m.outcomes.values()]
+        failed = [o.detail for o in outcomes if o.standing is Standing.FAILED]
+        self.alarms.set(Code.ADDRESS_FAILED, "; ".join(failed) or None, now)
+        owner = self.spec.members[0].settings.priority == OWNER  # whose own address it is
+        foreign = [o.detail for o in outcomes if o.standing is Standing.FOREIGN and not owner]
+        self.alarms.set(Code.FOREIGN_ADDRESS, "; ".join(foreign) or None, now)
+
+    def _suspect(self, index: int, datagram: Datagram, drop: Drop, now: int) -> None:
+        """A refused datagram that carries our VRID: worth an alarm where a person can mend it."""
+        member, source = self.members[index], datagram.source
+        settings = member.spec.settings
+        listed = source in settings.peers or source in member.spec.names
+        if drop.reason in SILENT:
+            return
+        if drop.reason is Reason.OWN:
+            self.alarms.seen(Code.LOOP, f"VRID {settings.vrid}: {drop.detail}: looped, forged or used twice", now)
+        elif drop.reason in STRANGERS and not listed:
+            text = f"{source} advertises VRID {settings.vrid} ({drop.detail}); give one of the two another VRID"
+            self.alarms.seen(Code.UNLISTED_SOURCE, text, now)
+        elif listed or not settings.unicast:
+            mend = "; set unicast_ttl 255 there, or max_hops here" if drop.reason is Reason.TTL else ""
+            self.alarms.seen(Code.REFUSED_ADVERT, f"VRID {settings.vrid}: {drop.detail}{mend}", now)
+
+    def _compare(self, index: int, source: Address, accepted: Accepted, now: int) -> None:
+        """An accepted advertisement: is its sender listed, and does it mean the same as ours?"""
+        member, advert = self.members[index], accepted.advert
+        settings, names = member.spec.settings, member.spec.names
+        comparable = any(each.is_link_local == source.is_link_local for each in names if each.version == source.version)
+        if not settings.unicast and comparable and source not in names:
+            text = f"{source} advertises VRID {settings.vrid} and is not in nodes: list it, or give it another VRID"
+            self.alarms.seen(Code.UNLISTED_SOURCE, text, now)
+        if advert.interval != settings.interval:
+            theirs, ours = advert.interval / 1e9, settings.interval / 1e9
+            self._note("interval", source, f"advertises every {theirs:g} s, we every {ours:g} s")
+        if advert.addresses != settings.addresses and set(advert.addresses) != set(settings.addresses):
+            self._note("addresses", source, f"lists {', '.join(map(str, advert.addresses))}")
+
+    def _note(self, what: str, source: Address, text: str) -> None:
+        """Log a difference once; a bounded number of them, for sources can be forged."""
+        if (what, source) not in self._noted and len(self._noted) < 64:
+            self._noted.add((what, source))
+            log.info("%s: %s %s", self.spec.name, source, text)

@@ -1,0 +1,135 @@
+"""The status of the agent as one object: what `vrrpd status --json` prints.
+
+The keys are a contract. Clock values become wall-clock times here and nowhere else. A node judges itself: over plain
+VRRP backups are silent, so what cannot be known is null.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from vrrpd import __version__
+from vrrpd.proto.router import VirtualRouter
+from vrrpd.proto.timers import SECOND
+from vrrpd.runtime.links import Links
+from vrrpd.runtime.member import Member
+from vrrpd.runtime.routers import Router
+from vrrpd.runtime.supervisor import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One instant on both clocks.
+
+    Attributes:
+        now: nanoseconds of the runtime's clock.
+        wall: the same instant in UTC.
+    """
+
+    now: int
+    wall: datetime
+
+    def of(self, then: int) -> str:
+        """The wall-clock time of an earlier instant of the runtime's clock, ISO 8601 in UTC."""
+        return _iso(self.wall - timedelta(microseconds=(self.now - then) // 1000))
+
+
+def status(runtime: Runtime, node: str, started: int) -> dict[str, Any]:
+    """The whole agent.
+
+    Args:
+        runtime: what runs.
+        node: our name in the configuration.
+        started: when the agent started, nanoseconds of the runtime's clock.
+    """
+    moment = Moment(runtime.now(), datetime.now(UTC))
+    return {
+        "node": node,
+        "version": __version__,
+        "generated_at": _iso(moment.wall),
+        "uptime_s": round((moment.now - started) / SECOND, 3),
+        "alarms": [],
+        "routers": [
+            _member(runtime, router, index, moment)
+            for router in runtime.routers.values()
+            for index in range(len(router.members))
+        ],
+    }
+
+
+def _member(runtime: Runtime, router: Router, index: int, moment: Moment) -> dict[str, Any]:
+    member, core = router.members[index], router.group.members[index]
+    settings, counters = member.spec.settings, core.counters
+    return {
+        "name": router.spec.name,
+        "vrid": settings.vrid,
+        "family": str(settings.family),
+        "interface": member.footing.link.name if member.footing else member.spec.interface,
+        "state": _state(router, core),
+        "priority": settings.priority,
+        "effective_priority": core.effective_priority,
+        "active_address": str(core.active_address) if core.active_address else None,
+        "since": moment.of(router.since),
+        "reason": router.fault or (router.unhealthy if not core.takes_part else None) or core.reason,
+        "drained": False,
+        "addresses": [_address(runtime, member, i) for i in range(len(member.spec.addresses))],
+        "checks": [_check(runtime, name) for name in router.spec.track],
+        "movers": [],
+        "peers": _peers(runtime.links, member, core, moment.now),
+        "alarms": [{"code": a.code, "since": moment.of(a.since), "detail": a.detail} for a in router.alarms],
+        "counters": {
+            "adverts_sent": counters.adverts_sent,
+            "adverts_received": counters.adverts_received,
+            "zeros_sent": counters.zeros_sent,
+            "zeros_received": counters.zeros_received,
+            "stray_zero": counters.stray_zero,
+            "contests": counters.contests,
+            "dropped": {str(reason): count for reason, count in counters.dropped.items()},
+            "checksums": {str(dialect): count for dialect, count in counters.dialects.items()},
+            "transitions": counters.transitions,
+        },
+    }
+
+
+def _state(router: Router, core: VirtualRouter) -> str:
+    """One of init, backup, active, fault."""
+    out = core.source is not None and not core.takes_part
+    return "fault" if router.idle and (router.fault or out) else str(router.role)
+
+
+def _address(runtime: Runtime, member: Member, index: int) -> dict[str, Any]:
+    shared = member.spec.addresses[index]
+    device = member.footing.devices[index].name if member.footing else shared.device or member.spec.interface
+    held = any(each.address == shared.address for each in runtime.links.on(device))
+    return {"address": str(shared.address), "device": device, "held": held}
+
+
+def _check(runtime: Runtime, name: str) -> dict[str, Any]:
+    state = runtime.checks[name]
+    since = _iso(datetime.fromtimestamp(state.since, UTC)) if state.settled else None
+    return {"name": name, "state": "up" if state.up else "down", "since": since, "detail": state.detail}
+
+
+def _peers(links: Links, member: Member, core: VirtualRouter, now: int) -> list[dict[str, Any]]:
+    """The peers we know of, by configuration or because we heard them."""
+    listed = [*member.spec.settings.peers, *(a for a in member.spec.names if a.version == _version(member))]
+    ours = {core.source, member.spec.source, *links.own()}
+    known = [a for a in dict.fromkeys([*listed, *core.heard]) if a not in ours]
+    return [
+        {
+            "address": str(address),
+            "node": member.spec.names.get(address),
+            "last_advert_s": round((now - core.heard[address]) / SECOND, 3) if address in core.heard else None,
+        }
+        for address in known
+    ]
+
+
+def _version(member: Member) -> int:
+    return 4 if member.family == "ipv4" else 6
+
+
+def _iso(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

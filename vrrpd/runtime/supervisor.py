@@ -1,0 +1,247 @@
+"""The task tree of the agent, and the one timer.
+
+    Runtime.run
+    ├── timer       waits for the clock; ticks the routers that are due; the only place that arms it
+    ├── events      links and addresses as the kernel tells of them; routers start, stop, start anew
+    ├── addresses   carries address changes to one worker thread, in order
+    ├── announcer   gratuitous ARP and neighbour advertisements, paced
+    ├── port ...    one for each raw socket: reads adverts, hands them to routers
+    └── hearing ... one for each router that waits for a sign of life on its link
+
+The wanted state comes in whole (`apply`): routers that are new are made, those that are gone or changed hand over and
+go, those that are equal keep everything. Everything here runs on one event loop without locks; what can block runs in
+the worker thread of `addresses`.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import trio
+
+from vrrpd.config.spec import AgentSpec, RouterSpec
+from vrrpd.linux.netlink import AddressAdded, AddressRemoved, Event, LinkChanged, LinkGone, Overrun, Snapshot
+from vrrpd.proto.settings import Address
+from vrrpd.runtime.addresses import Addresses
+from vrrpd.runtime.announcer import Announcer
+from vrrpd.runtime.hearing import hear_first, on_link
+from vrrpd.runtime.kernel import Kernel
+from vrrpd.runtime.links import Links
+from vrrpd.runtime.ports import Port, Ports
+from vrrpd.runtime.routers import CheckState, Router, Services
+from vrrpd.runtime.schedule import Schedule
+
+HOUSEKEEPING_EVERY_S = 1
+
+
+class Runtime:
+    """All routers of one agent.
+
+    Attributes:
+        routers: by name, in the order of the configuration.
+        checks: the last word of each check.
+        links: the mirror of the kernel's links and addresses.
+    """
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.routers: dict[str, Router] = {}
+        self.checks: dict[str, CheckState] = {}
+        self.links = Links()
+        self._kernel = kernel
+        self._schedule = Schedule[Router]()
+        self._addresses = Addresses(kernel, self.links)
+        self._announcer = Announcer(kernel, kernel.clock.now)
+        self._ports = Ports(kernel, self._port_opened)
+        self._wanted: dict[str, RouterSpec] = {}
+        self._shared: set[Address] = set()
+        self._own: set[Address] = set()
+        self._peers: set[Address] = set()
+        self._armed: int | None = None
+        self._nursery: trio.Nursery | None = None
+        self._left = trio.Event()
+        self._services = Services(
+            links=self.links,
+            addresses=self._addresses,
+            announcer=self._announcer,
+            ports=self._ports,
+            shared=self._shared,
+            own=self._own,
+            now=kernel.clock.now,
+            renew=self._renew,
+            listen=self._listen,
+        )
+
+    def now(self) -> int:
+        """The clock, nanoseconds."""
+        return self._kernel.clock.now()
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Read the host, remove what a dead agent left, then run until cancelled."""
+        self._take(self._addresses.first_reading())
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                nursery.start_soon(self._timer)
+                nursery.start_soon(self._events)
+                nursery.start_soon(self._addresses.run)
+                nursery.start_soon(self._announcer.run)
+                nursery.start_soon(self._housekeeping)
+                task_status.started()
+        finally:
+            self._nursery = None
+            self._announcer.close()
+
+    def apply(self, spec: AgentSpec) -> None:
+        """Bring about a wanted state: only what differs from the present one is touched."""
+        self._wanted = {router.name: router for router in spec.routers}
+        members = [member for router in spec.routers for member in router.members]
+        self._shared.clear()
+        self._shared.update(address.address.ip for member in members for address in member.addresses)
+        self._peers = {peer for member in members for peer in (*member.settings.peers, *member.names)}
+        self.checks = {c.name: self.checks.get(c.name, _unchecked(up=c.start_up)) for c in spec.checks}
+        for name, router in self.routers.items():
+            if router.spec != self._wanted.get(name):
+                router.leave("no longer in the configuration" if name not in self._wanted else "reconfigured")
+        self._hosts_changed()
+
+    def check_changed(self, name: str, state: CheckState) -> None:
+        """A check has something new to say."""
+        if name in self.checks:
+            self.checks[name] = state
+            for router in self.routers.values():
+                if name in router.spec.track:
+                    router.judge_health(self.checks)
+
+    async def leave(self, reason: str) -> None:
+        """Hand every role over, and return when the last address is gone."""
+        self._wanted = {}
+        for router in list(self.routers.values()):
+            router.leave(reason)
+        self._tidy()
+        while self.routers:
+            await self._left.wait()
+        await self._addresses.settled()
+
+    async def shutdown(self, reason: str) -> None:
+        """Let go of everything at once, and return when the last address is gone."""
+        self._wanted = {}
+        for router in list(self.routers.values()):
+            router.shutdown(reason)
+        await self._addresses.settled()
+
+    # ---------------------------------------------------------------- tasks
+
+    async def _timer(self) -> None:
+        while True:
+            await self._kernel.clock.wait()
+            self._armed = None
+            for router in self._schedule.due(self.now()):
+                router.tick()
+            self._arm()
+
+    async def _events(self) -> None:
+        while True:
+            foreign = [self._take_event(event) for event in await self._kernel.events.receive()]
+            if any(foreign):  # what we did ourselves changes nothing for a router
+                self._hosts_changed()
+
+    async def _run_port(self, port: Port) -> None:
+        with suppress(trio.ClosedResourceError):
+            await port.run()
+
+    async def _hear(self, router: Router, index: int) -> None:
+        member = router.members[index]
+        footing = member.footing
+        if footing is None:
+            return
+        candidates = [*member.spec.settings.peers, *member.spec.names, *self._kernel.gateways(footing.link.name)]
+        same = [each for each in candidates if each.version == footing.source.version]
+        targets = on_link(same, self.links.on(footing.link.name))
+
+        def waiting() -> bool:
+            return member.footing is footing and router.waits_to_hear(index)
+
+        if await hear_first(self._kernel, footing.link, footing.source, targets, waiting) and waiting():
+            router.network_heard(index)
+
+    async def _housekeeping(self) -> None:
+        while True:
+            await trio.sleep(HOUSEKEEPING_EVERY_S)
+            for router in self.routers.values():
+                router.alarms.fade(self.now())
+                router.retry()
+
+    # ---------------------------------------------------------------- what changed
+
+    def _take_event(self, event: Event) -> bool:
+        """Take one event of the kernel; True where it may matter to a router."""
+        self.links.update(event)
+        match event:
+            case Overrun():
+                self._addresses.reread(self._take)
+                return False
+            case LinkGone(link):
+                self._announcer.forget(link.name)
+                self._addresses.gone(link)
+                return True
+            case AddressRemoved(address):
+                self._addresses.lost((address.index, str(address.address)))
+                return not address.ours
+            case AddressAdded(address):
+                return not address.ours
+            case LinkChanged():
+                return True
+
+    def _take(self, snapshot: Snapshot) -> None:
+        """Take a full reading of the kernel's tables."""
+        self.links.replace(snapshot)
+        self._hosts_changed()
+
+    def _hosts_changed(self) -> None:
+        """Links, addresses or the wanted state changed: every router looks where it stands."""
+        self._own.clear()
+        # The owner's own address is a shared one, and its advertisements come from it: never take a peer for ourselves.
+        self._own.update(address for address in (*self.links.own(), *self._shared) if address not in self._peers)
+        self._tidy()
+        for router in list(self.routers.values()):
+            router.refresh()
+
+    def _tidy(self) -> None:
+        """Let go of routers that have handed over, and make those that are wanted and missing."""
+        for name, router in list(self.routers.items()):
+            if router.leaving and router.idle:
+                del self.routers[name]
+                router.shutdown("left")
+                self._schedule.forget(router)
+        for name, spec in self._wanted.items():
+            if name not in self.routers:
+                self.routers[name] = Router(spec, self._services)
+                self.routers[name].judge_health(self.checks)
+                self.routers[name].refresh()
+        self._left.set()
+        self._left = trio.Event()
+
+    def _renew(self, router: Router) -> None:
+        self._schedule.renew(router)
+        self._arm()
+        if router.leaving and router.idle and self.routers.get(router.spec.name) is router:
+            self._tidy()
+
+    def _arm(self) -> None:
+        """The one place that sets the one timer."""
+        following = self._schedule.next()
+        if following != self._armed:
+            self._armed = following
+            self._kernel.clock.arm(following)
+
+    def _port_opened(self, port: Port) -> None:
+        assert self._nursery is not None, "routers are made while the runtime runs"
+        self._nursery.start_soon(self._run_port, port)
+
+    def _listen(self, router: Router, index: int) -> None:
+        assert self._nursery is not None, "routers are started while the runtime runs"
+        self._nursery.start_soon(self._hear, router, index)
+
+
+def _unchecked(*, up: bool) -> CheckState:
+    return CheckState(up, settled=False, since=0.0, detail="not checked yet")
