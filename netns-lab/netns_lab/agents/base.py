@@ -1,0 +1,99 @@
+"""What every agent of the lab has in common: it is configured, started, waited for, asked, stopped and killed.
+
+An agent is a program that the lab knows from outside only: its configuration file, its command line, its process, what
+it prints. A new agent is one module with a subclass of `Agent` and one line in `registry.py`.
+"""
+
+from __future__ import annotations
+
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from netns_lab.node import Node, Process
+from netns_lab.service import Service
+from netns_lab.topology import Host
+
+RoleName = Literal["active", "backup", "fault", "init", "down"]
+
+
+class Agent(ABC):
+    """One agent on one node.
+
+    Attributes:
+        kind: its name in the registry and on the command line.
+        node: where it runs.
+        service: what is asked of it.
+        members: the nodes that keep the address together, in order of preference, this one among them.
+        shared: a directory that all nodes of the lab see, for a file that is the same on every node.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, node: Node, service: Service, members: Sequence[Host], shared: Path) -> None:
+        self.node = node
+        self.service = service
+        self.members = tuple(members)
+        self.shared = shared
+
+    @classmethod
+    @abstractmethod
+    def missing(cls) -> str | None:
+        """What this machine lacks to run this kind of agent, and how to get it; None where nothing is missing."""
+
+    @abstractmethod
+    def configuration(self) -> str:
+        """The text of its configuration file."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Write the configuration and start the program, without waiting for it."""
+
+    @abstractmethod
+    def wait_ready(self, timeout: float = 10) -> None:
+        """Wait until it says that it takes part.
+
+        Raises:
+            LabError: it ended, or did not get ready in time.
+        """
+
+    @abstractmethod
+    def role(self) -> RoleName:
+        """What role it says that it has; `down` where it does not run."""
+
+    @property
+    def process(self) -> Process | None:
+        """Its main process; None before the first start."""
+        return self.node.processes.get("agent")
+
+    @property
+    def running(self) -> bool:
+        """Whether its main process lives."""
+        return self.process is not None and self.process.running
+
+    @property
+    def priority(self) -> int:
+        """The priority that it is given."""
+        return self.service.priority([host.name for host in self.members], self.node.name)
+
+    def stop(self, timeout: float = 10) -> None:
+        """Stop it in the planned way, SIGTERM, and wait for its end."""
+        if self.process is not None:
+            self.process.end(timeout)
+
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM and return at once."""
+        if self.process is not None:
+            self.process.signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL its main process, as the kernel does when memory runs out."""
+        if self.process is not None:
+            self.process.signal(signal.SIGKILL)
+            self.process.wait(5)
+
+    def peers(self) -> list[Host]:
+        """The other members."""
+        return [host for host in self.members if host.name != self.node.name]

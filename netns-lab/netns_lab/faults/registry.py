@@ -1,0 +1,56 @@
+"""The faults of the lab: a name and what it does; and the one place that does it and writes it into the history."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from netns_lab.errors import CannotRunError
+from netns_lab.faults.agent import AgentKilled, AgentStopped
+from netns_lab.faults.base import Fault
+from netns_lab.faults.cable import CablePulled
+from netns_lab.faults.power import PowerCut
+from netns_lab.faults.proxy import ProxyKilled
+from netns_lab.faults.switch import SwitchDead
+from netns_lab.lab import Lab
+
+FAULTS: Mapping[str, Fault] = MappingProxyType(
+    {
+        fault.kind: fault
+        for fault in (CablePulled(), SwitchDead(), ProxyKilled(), AgentStopped(), AgentKilled(), PowerCut())
+    }
+)
+
+
+def inject(lab: Lab, kind: str, node: str, mark: str | None = None) -> None:
+    """Do a fault to a node.
+
+    Args:
+        lab: the lab.
+        kind: a name of `FAULTS`.
+        node: the node.
+        mark: what expectations call this moment.
+
+    Raises:
+        CannotRunError: no fault has that name.
+    """
+    fault = _fault(kind)
+    # The moment is the one before the deed: nothing that the deed causes may come earlier.
+    t = time.monotonic_ns()
+    fault.inject(lab, node)
+    lab.history.add("step", t=t, step=kind, node=node, mark=mark, cut=True if fault.cuts else None)
+
+
+def heal(lab: Lab, kind: str, node: str, mark: str | None = None) -> None:
+    """Undo a fault of a node; arguments and errors as for `inject`."""
+    fault = _fault(kind)
+    t = time.monotonic_ns()
+    lab.history.add("step", t=t, step=f"{kind} healed", node=node, mark=mark, cut=False if fault.cuts else None)
+    fault.heal(lab, node)
+
+
+def _fault(kind: str) -> Fault:
+    if kind not in FAULTS:
+        raise CannotRunError(f"no fault is called {kind!r}; there are {', '.join(FAULTS)}")
+    return FAULTS[kind]

@@ -1,0 +1,83 @@
+"""The lab's end of a probe: starts it in the client's namespace and takes its findings into the history.
+
+| kind | pace | says who answered by        | for |
+|------|------|-----------------------------|-----|
+| icmp | 1 ms | source MAC address          | where the address is |
+| http | 2 ms | header set by the proxy     | whether the service answers |
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Generator, Iterable, Mapping
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from netns_lab import helper
+from netns_lab.errors import LabError
+from netns_lab.history import Event, History
+from netns_lab.node import Node
+from netns_lab.topology import Host
+
+Kind = Literal["icmp", "http"]
+
+PACE_NS: Mapping[Kind, int] = {"icmp": 1_000_000, "http": 2_000_000}
+
+
+@contextlib.contextmanager
+def probing(
+    kind: Kind, client: Node, shared: str, control: str, hosts: Iterable[Host], history: History
+) -> Generator[None]:
+    """Probe while the block runs; the findings are in the history after it.
+
+    Args:
+        kind: which probe.
+        client: the host that probes.
+        shared: the address that moves.
+        control: an address that does not.
+        hosts: to tell a MAC address's owner.
+        history: where the answers go.
+
+    Raises:
+        LabError: the probe did not start, or ended early.
+    """
+    log = client.directory / "probe.log"
+    arguments = helper.command(f"probes.{kind}", shared, control, str(PACE_NS[kind]))
+    with log.open("wb") as errors:
+        process = helper.start(client.command(arguments), errors)
+    if process.stdin is None or process.stdout is None:
+        raise AssertionError("started with pipes")
+    try:
+        if not process.stdout.readline():
+            raise LabError(f"the probe did not start: {log.read_text().strip()}")
+        yield
+        process.stdin.close()  # its sign to end and report
+        _take(process.stdout, {host.mac: host.name for host in hosts}, history, log)
+    finally:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+        process.stdout.close()
+        process.kill()
+        process.wait()
+
+
+def _take(findings: IO[bytes], names: Mapping[str, str], history: History, log: Path) -> None:
+    """Read the findings into the history."""
+    for line in findings:
+        found: dict[str, Any] = json.loads(line)
+        target = found["target"]
+        replies: list[tuple[int, int, str]] = found["replies"]
+        events = [Event(t, "reply", {"target": target, "sent": sent, **_who(text, names)}) for t, sent, text in replies]
+        history.extend(events)
+        history.add("probes", target=target, sent=found["sent"], pace_ns=found["pace_ns"])
+    if not history.events("probes"):
+        raise LabError(f"the probe ended early: {log.read_text().strip()}")
+
+
+def _who(text: str, names: Mapping[str, str]) -> dict[str, str]:
+    """Who answered: a MAC address, or `NODE/BACKEND`."""
+    if "/" in text:
+        node, _, backend = text.partition("/")
+        return {"node": node, "backend": backend}
+    return {"node": names.get(text, text)}

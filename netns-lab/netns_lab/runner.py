@@ -1,0 +1,188 @@
+"""Runs a scenario: builds its lab, does its steps, has its history judged; several times, if it is to be measured well.
+
+Every run has a lab of its own, so that none inherits anything. A run in which the control stood still for more than
+5 ms was disturbed by the machine and is repeated, three times at most; if the last one was disturbed as well, it
+counts, but a bound that it missed is then unknown, not failed (a disturbance makes times longer, never shorter).
+
+Over several runs a time is judged by its median against the median of its bounds; everything else has to be right in
+every run.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from netns_lab.agents.registry import agent_class
+from netns_lab.expressions import MS, show
+from netns_lab.faults.registry import heal, inject
+from netns_lab.history import History
+from netns_lab.judges.base import Case, Finding, Outcome
+from netns_lab.judges.outage import control_gap
+from netns_lab.judges.registry import JUDGES
+from netns_lab.judges.wellformed import inspect
+from netns_lab.lab import Lab
+from netns_lab.scenario import Scenario, Step
+
+CONTROL_LIMIT_NS = 5 * MS
+REPETITIONS = 3
+"""How often a disturbed run is done again."""
+
+Tell = Callable[[str], None]
+"""Takes one line about what happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run that counts.
+
+    Attributes:
+        history: what was recorded.
+        findings: one for each expectation, in their order.
+        control_ns: the longest gap of the control in nanoseconds; None where nothing was measured.
+        repeated: how many disturbed runs came before it.
+    """
+
+    history: History
+    findings: Sequence[Finding]
+    control_ns: int | None
+    repeated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a scenario came to.
+
+    Attributes:
+        scenario: the scenario.
+        agent: the kind of agent that it was run with.
+        runs: every run that counts.
+        findings: one for each expectation, over all runs.
+    """
+
+    scenario: Scenario
+    agent: str
+    runs: Sequence[Run]
+    findings: Sequence[Finding]
+
+    @property
+    def outcome(self) -> Outcome:
+        """Failed if anything did, else unknown if anything is, else passed."""
+        return worst(finding.outcome for finding in self.findings)
+
+
+def run_scenario(scenario: Scenario, kind: str, tell: Tell) -> Result:
+    """Run a scenario as often as its settings say.
+
+    Args:
+        scenario: what to run.
+        kind: the agent on every node.
+        tell: takes a line for each thing that happens.
+
+    Raises:
+        LabError: a step waited in vain, or a program did not start.
+        CannotRunError: something is missing on this machine.
+    """
+    agent_class(kind)
+    runs = [_undisturbed(scenario, kind, tell, number) for number in range(1, scenario.settings.runs + 1)]
+    findings = [combine([run.findings[index] for run in runs]) for index in range(len(scenario.expect))]
+    return Result(scenario, kind, runs, findings)
+
+
+def combine(findings: Sequence[Finding]) -> Finding:
+    """One finding for the same expectation in several runs."""
+    first = findings[0]
+    values = [finding.value for finding in findings if finding.value is not None]
+    limits = [finding.limit for finding in findings if finding.limit is not None]
+    if len(findings) == 1 or len(values) < len(findings) or len(limits) < len(findings):
+        return max(findings, key=lambda finding: _ORDER[finding.outcome])
+    value, limit = statistics.median(values), statistics.median(limits)
+    outcome = Outcome.PASSED if value < limit else Outcome.FAILED
+    if outcome is Outcome.FAILED and any(finding.outcome is Outcome.UNKNOWN for finding in findings):
+        outcome = Outcome.UNKNOWN
+    measured = f"{show(value)} (median of {len(values)}, {show(min(values))} to {show(max(values))})"
+    return replace(first, measured=measured, outcome=outcome, value=value, limit=limit)
+
+
+_ORDER = {Outcome.PASSED: 0, Outcome.UNKNOWN: 1, Outcome.FAILED: 2}
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """The worst of some outcomes; passed for none."""
+    return max(outcomes, key=_ORDER.__getitem__, default=Outcome.PASSED)
+
+
+def _undisturbed(scenario: Scenario, kind: str, tell: Tell, number: int) -> Run:
+    """One run that the machine did not disturb, or the last attempt at it."""
+    repeated = 0
+    while True:
+        tell(f"{scenario.name}: run {number} of {scenario.settings.runs} with {kind}")
+        history = _record(scenario, kind, tell)
+        gap = control_gap(history)
+        disturbed = gap is not None and gap > CONTROL_LIMIT_NS
+        if not disturbed or repeated == REPETITIONS:
+            break
+        repeated += 1
+        tell(f"{scenario.name}: the control stood still for {show(gap or 0)}; once more")
+    findings = judge(scenario, history)
+    if disturbed:
+        findings = [_doubted(finding) for finding in findings]
+    return Run(history, findings, gap, repeated)
+
+
+def judge(scenario: Scenario, history: History) -> list[Finding]:
+    """What a history says to the expectations of a scenario, in their order."""
+    address = scenario.service.address
+    return [JUDGES[one.judge](Case(history, address, one.options)) for one in scenario.expect]
+
+
+def _doubted(finding: Finding) -> Finding:
+    """A time that was too long on a machine that stood still proves nothing."""
+    if finding.outcome is Outcome.FAILED and finding.limit is not None:
+        return replace(finding, outcome=Outcome.UNKNOWN, measured=f"{finding.measured}; machine disturbed")
+    return finding
+
+
+def _record(scenario: Scenario, kind: str, tell: Tell) -> History:
+    """Do the steps in a new lab, and return what was recorded."""
+    settings, service = scenario.settings, scenario.service
+    with Lab(settings.topology()) as lab:
+        start_all(lab, scenario, kind)
+        first, *rest = scenario.steps
+        _do(lab, first, tell)
+        with lab.probing(settings.probe, service):
+            time.sleep(0.2)
+            for step in rest:
+                _do(lab, step, tell)
+            lab.history.add("step", step="end", mark="end")
+        if any(expectation.judge == "wellformed" for expectation in scenario.expect):
+            inspect(lab.capture, lab.history)
+        return lab.history
+
+
+def start_all(lab: Lab, scenario: Scenario, kind: str) -> None:
+    """Start the proxies, then the agents of all nodes at once, and wait until they are ready."""
+    if scenario.settings.webs:
+        lab.start_proxies()
+    agents = [lab.start_agent(name, kind, scenario.service, ready=None) for name in scenario.settings.names()]
+    for agent in agents:
+        agent.wait_ready()
+
+
+def _do(lab: Lab, step: Step, tell: Tell) -> None:
+    """Do one step."""
+    if step.wait is not None:
+        time.sleep(step.wait / 1_000_000_000)
+    elif step.settle is not None:
+        lab.wait_holder(step.settle, step.within / 1_000_000_000)
+        tell(f"  {step.settle} serves")
+    elif step.advert is not None:
+        lab.wait_advert(step.advert, step.within / 1_000_000_000)
+    elif step.fault is not None and step.node is not None:
+        tell(f"  {step.fault} on {step.node}")
+        inject(lab, step.fault, step.node, step.mark)
+    elif step.heal is not None and step.node is not None:
+        tell(f"  {step.heal} on {step.node} is over")
+        heal(lab, step.heal, step.node, step.mark)

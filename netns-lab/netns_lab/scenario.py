@@ -1,0 +1,300 @@
+"""Scenarios: a question, a lab, steps, and what has to come out, all of it data.
+
+    question: What if the cable of the serving node is pulled?
+    settings: {nodes: 3, interval: 1s}
+    steps:
+      - settle: n1
+      - wait: 500ms
+      - {fault: cable-pulled, node: n1, mark: pulled}
+      - settle: n2
+      - wait: 1s
+    expect:
+      - outage: {after: pulled, under: active_down_interval + 20ms}
+
+A file may say `extends: NAME`: it takes over what it does not give itself, its settings are laid over those of the
+other, and its expectations are added. Mistakes in a file or a `--set` are told all at once, by their place in the
+file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, cast
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from netns_lab.errors import CannotRunError
+from netns_lab.expressions import MS, NAMES, evaluate, parse_duration
+from netns_lab.faults.registry import FAULTS
+from netns_lab.judges.registry import JUDGES
+from netns_lab.probes.client import Kind
+from netns_lab.service import Family, Service, Transport
+from netns_lab.topology import Topology
+
+
+def _duration(value: object) -> int:
+    """A duration of a file, in nanoseconds."""
+    if isinstance(value, str | int | float):
+        return parse_duration(value)
+    raise ValueError(f"{value!r} is no duration; write 250ms, 1s, 2m or a number of seconds")
+
+
+Duration = Annotated[int, BeforeValidator(_duration)]
+"""Nanoseconds; in a file `250ms`, `1s` or a number of seconds."""
+
+_HERE = Path(__file__).parent
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+_FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+class Settings(BaseModel):
+    """What a lab is made of and what its agents are asked; each may be given with `--set KEY=VALUE`.
+
+    Attributes:
+        nodes: how many nodes run an agent; they are called n1, n2, ..., the first one preferred.
+        interval: advertisement interval.
+        version: VRRP version.
+        family: of the shared address.
+        transport: unicast or multicast.
+        preempt: whether a preferred node takes the role back.
+        track: `proxy`, or nothing.
+        grace: how long a dead proxy may take to be back.
+        probe: how the client asks.
+        webs: how many web servers stand behind the proxies; none: there are no proxies.
+        access_switches: nodes with a switch of their own.
+        runs: how often the scenario is run; times are judged by their medians.
+    """
+
+    model_config = _STRICT
+
+    nodes: int = Field(default=3, ge=2, le=20)
+    interval: Duration = 1000 * MS
+    version: Literal[2, 3] = 3
+    family: Family = "ipv4"
+    transport: Transport = "unicast"
+    preempt: bool = True
+    track: Literal["proxy"] | None = None
+    grace: Duration | None = None
+    probe: Kind = "icmp"
+    webs: int = Field(default=0, ge=0, le=9)
+    access_switches: tuple[str, ...] = ()
+    runs: int = Field(default=1, ge=1, le=99)
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _number(cls, value: object) -> object:
+        return int(value) if isinstance(value, str) and value.isdigit() else value
+
+    @field_validator("preempt", mode="before")
+    @classmethod
+    def _flag(cls, value: object) -> object:
+        return _FLAGS.get(value.lower(), value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _needs_webs(self) -> Self:
+        if not self.webs and (self.probe == "http" or self.track):
+            raise ValueError("probe: http and track: proxy need web servers; set webs to 1 or more")
+        return self
+
+    def names(self) -> tuple[str, ...]:
+        """The names of the nodes."""
+        return tuple(f"n{number}" for number in range(1, self.nodes + 1))
+
+    def topology(self) -> Topology:
+        """What is to be built."""
+        return Topology(nodes=self.names(), webs=self.webs, access_switches=self.access_switches)
+
+    def service(self) -> Service:
+        """What is asked of the agents."""
+        return Service(
+            family=self.family,
+            version=self.version,
+            transport=self.transport,
+            interval_ms=self.interval // MS,
+            preempt=self.preempt,
+            track=self.track,
+            grace_ms=None if self.grace is None else self.grace // MS,
+        )
+
+
+class Step(BaseModel):
+    """One step; exactly one of `settle`, `advert`, `wait`, `fault` and `heal`.
+
+    Attributes:
+        settle: wait until this node alone holds the address.
+        advert: wait for the next advertisement of this node; what happens right after it is noticed last.
+        wait: let time pass.
+        fault: a kind of fault that is done to `node`.
+        heal: a kind of fault that is undone.
+        node: the node that it is about.
+        mark: what expectations call this moment.
+        within: how long `settle` and `advert` may take.
+    """
+
+    model_config = _STRICT
+
+    settle: str | None = None
+    advert: str | None = None
+    wait: Duration | None = None
+    fault: str | None = None
+    heal: str | None = None
+    node: str | None = None
+    mark: str | None = None
+    within: Duration = 20_000 * MS
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Self:
+        if sum(what is not None for what in (self.settle, self.advert, self.wait, self.fault, self.heal)) != 1:
+            raise ValueError("a step is exactly one of settle, advert, wait, fault, heal")
+        kind = self.fault or self.heal
+        if kind and kind not in FAULTS:
+            raise ValueError(f"no fault is called {kind!r}; there are {', '.join(FAULTS)}")
+        if kind and not self.node:
+            raise ValueError(f"{kind} needs a node")
+        return self
+
+
+class Expectation(BaseModel):
+    """One expectation, written `JUDGE: {options}`.
+
+    Attributes:
+        judge: a name of `judges.registry.JUDGES`.
+        options: what it is told.
+    """
+
+    model_config = _STRICT
+
+    judge: str
+    options: Mapping[str, Any]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written(cls, value: object) -> object:
+        """Take the one key of the mapping as the judge."""
+        if not isinstance(value, Mapping) or len(cast("Mapping[str, Any]", value)) != 1:
+            raise ValueError("an expectation is one name with its options")
+        ((judge, options),) = cast("Mapping[str, Any]", value).items()
+        if judge not in JUDGES:
+            raise ValueError(f"no judge is called {judge!r}; there are {', '.join(JUDGES)}")
+        options = cast("Mapping[str, Any]", options or {})
+        if "under" in options:
+            evaluate(str(options["under"]), dict.fromkeys(NAMES, 0.0))
+        return {"judge": judge, "options": options}
+
+
+class Scenario(BaseModel):
+    """A scenario.
+
+    Attributes:
+        name: the name of its file.
+        question: what it answers.
+        settings: see `Settings`.
+        steps: what is done, in order.
+        expect: what has to come out.
+    """
+
+    model_config = _STRICT
+
+    name: str
+    question: str
+    settings: Settings = Settings()
+    steps: tuple[Step, ...]
+    expect: tuple[Expectation, ...]
+
+    @model_validator(mode="after")
+    def _marks_and_nodes(self) -> Self:
+        marks = {step.mark for step in self.steps if step.mark}
+        for expectation in self.expect:
+            after = expectation.options.get("after")
+            if after is not None and after not in marks:
+                raise ValueError(f"{expectation.judge} is about {after!r}, which no step is marked with")
+        known = self.settings.names()
+        for name in self._named():
+            if name not in known:
+                raise ValueError(f"there is no node {name!r}; there are {', '.join(known)}")
+        return self
+
+    def _named(self) -> Iterable[str]:
+        yield from self.settings.access_switches
+        for step in self.steps:
+            if name := step.settle or step.advert or step.node:
+                yield name
+        for expectation in self.expect:
+            if name := expectation.options.get("node"):
+                yield name
+
+    @cached_property
+    def service(self) -> Service:
+        """What is asked of the agents."""
+        return self.settings.service()
+
+
+def directory() -> Path:
+    """Where the scenarios lie: beside the package in the repository, inside it once installed."""
+    inside = _HERE / "scenarios"
+    return inside if inside.is_dir() else _HERE.parent / "scenarios"
+
+
+def available() -> list[str]:
+    """The names of the scenarios that come with the lab."""
+    return sorted(path.stem for path in directory().glob("*.yaml"))
+
+
+def load(name: str, changes: Mapping[str, str] | None = None) -> Scenario:
+    """Load a scenario.
+
+    Args:
+        name: one of `available`, or the path of a file.
+        changes: settings to lay over those of the file.
+
+    Raises:
+        CannotRunError: no such scenario, or mistakes in it; all of them in the text.
+    """
+    path = _find(name)
+    data = _read(path)
+    data["settings"] = {**data.get("settings", {}), **(changes or {})}
+    try:
+        return Scenario.model_validate({"name": path.stem, **data})
+    except ValidationError as failure:
+        mistakes = [f"{path.name}: {_place(error['loc'])}{_plain(error['msg'])}" for error in failure.errors()]
+        raise CannotRunError("\n".join(mistakes)) from None
+
+
+def _find(name: str) -> Path:
+    if name in available():
+        return directory() / f"{name}.yaml"
+    path = Path(name)
+    if not path.is_file():
+        raise CannotRunError(f"no scenario or file is called {name!r}; netns-lab list shows the scenarios")
+    return path
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The data of a file, laid over those of the file that it extends."""
+    try:
+        data = cast("object", yaml.safe_load(path.read_text()))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as failure:
+        raise CannotRunError(f"{path}: {failure}") from None
+    if not isinstance(data, dict):
+        raise CannotRunError(f"{path}: a scenario is a mapping")
+    own = cast("dict[str, Any]", data)
+    if "extends" not in own:
+        return own
+    base = _read(_find(str(own.pop("extends"))))
+    settings = {**base.get("settings", {}), **own.pop("settings", {})}
+    expect = [*base.get("expect", []), *own.pop("expect", [])]
+    return {**base, **own, "settings": settings, "expect": expect}
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return f"{'.'.join(str(part) for part in location)}: " if location else ""
+
+
+def _plain(message: str) -> str:
+    """A mistake in plain words, without the validator's."""
+    if message == "Extra inputs are not permitted":
+        return "unknown key"
+    return message.removeprefix("Value error, ")

@@ -1,0 +1,166 @@
+"""The topology: what is cabled to what, and the kernel objects that this takes.
+
+                        namespace vlID-sw
+      ┌──────────────────────────────────────────────┐
+      │  bridge core                                 │     every cable is a veth pair: one end is `eth0` in the
+      │   n2   n3   w1   w2   client   ref   to-n1   │     host's namespace, the other is the switch's port, named
+      └────┼────┼────┼────┼─────┼──────┼───────┼─────┘     after the host. Pulling a cable is setting the port down:
+           │    │    │    │     │      │       │           the host sees its carrier go, as with a real cable.
+         eth0 eth0 eth0 eth0  eth0   eth0   bridge sw-n1
+                                               │           A node with an access switch of its own can lose the switch
+                                             n1 ── eth0    and keep the carrier.
+
+Hosts are of four kinds: nodes run an agent (and a proxy), webs are back ends, `client` probes, `ref` has an address
+that never moves, for the control probe. All addresses are 10.88.0.0/24 and fd88::/64: namespaces keep parallel labs
+apart, so every lab uses the same ones. Nothing here is switched on that would hide a fault: no promoted secondaries,
+no proxy ARP, reverse-path filter as Debian sets it; router advertisements are ignored and duplicate address detection
+is off, so that addresses are usable the moment a lab stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from netns_lab import kernel
+
+CORE = "core"
+SWITCH = "sw"
+CLIENT = "client"
+REFERENCE = "ref"
+
+_SYSCTLS = {
+    "ipv6/conf/all/accept_ra": 0,
+    "ipv6/conf/default/accept_ra": 0,
+    "ipv6/conf/all/accept_dad": 0,
+    "ipv6/conf/default/accept_dad": 0,
+    "ipv4/conf/all/rp_filter": 0,
+    "ipv4/conf/default/rp_filter": 2,
+    "ipv4/conf/all/promote_secondaries": 0,
+    "ipv4/conf/default/promote_secondaries": 0,
+}
+
+
+class Role(StrEnum):
+    """What a host is there for."""
+
+    NODE = "node"
+    WEB = "web"
+    CLIENT = "client"
+    REFERENCE = "ref"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One network namespace with one cable.
+
+    Attributes:
+        name: at most 12 characters; also the name of its port on the switch.
+        role: what it is there for.
+        number: the last part of its addresses and of its MAC address, 1..254.
+    """
+
+    name: str
+    role: Role
+    number: int
+
+    @property
+    def ipv4(self) -> str:
+        """Its own IPv4 address, without a length."""
+        return f"10.88.0.{self.number}"
+
+    @property
+    def ipv6(self) -> str:
+        """Its own global IPv6 address, without a length."""
+        return f"fd88::{self.number}"
+
+    @property
+    def mac(self) -> str:
+        """The MAC address of its `eth0`; locally administered, and told apart at a glance in a capture."""
+        return f"02:88:00:00:00:{self.number:02x}"
+
+    def address(self, family: str) -> str:
+        """Its own address of a family, `ipv4` or `ipv6`."""
+        return self.ipv6 if family == "ipv6" else self.ipv4
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """What a lab is made of.
+
+    Attributes:
+        nodes: names of the nodes that run an agent, in order of preference.
+        webs: how many web servers stand behind the proxies.
+        access_switches: nodes that hang on a switch of their own, which is cabled to the core switch.
+    """
+
+    nodes: Sequence[str] = ("n1", "n2", "n3")
+    webs: int = 0
+    access_switches: Sequence[str] = ()
+
+    def hosts(self) -> Iterator[Host]:
+        """Every host, nodes first in their order."""
+        for number, name in enumerate(self.nodes, start=11):
+            yield Host(name, Role.NODE, number)
+        for number in range(1, self.webs + 1):
+            yield Host(f"w{number}", Role.WEB, 200 + number)
+        yield Host(CLIENT, Role.CLIENT, 250)
+        yield Host(REFERENCE, Role.REFERENCE, 251)
+
+    def bridge(self, host: str) -> str:
+        """The bridge that a host's cable is plugged into."""
+        return f"sw-{host}" if host in self.access_switches else CORE
+
+    def bridges(self) -> list[str]:
+        """Every bridge, the core first."""
+        return [CORE, *(self.bridge(node) for node in self.access_switches)]
+
+
+def build(topology: Topology, prefix: str) -> None:
+    """Make the namespaces, switches, cables and addresses of a topology.
+
+    Args:
+        topology: what to build.
+        prefix: what the names of its namespaces begin with.
+
+    Raises:
+        LabError: the kernel refused a line.
+    """
+    hosts = list(topology.hosts())
+    switch = prefix + SWITCH
+    kernel.ip_batch(f"netns add {prefix}{name}" for name in [SWITCH, *(host.name for host in hosts)])
+    for host in hosts:
+        kernel.write_sysctls(prefix + host.name, _SYSCTLS)
+    # The switch itself speaks no IPv6: it would only add noise to every capture.
+    kernel.write_sysctls(switch, {"ipv6/conf/default/disable_ipv6": 1})
+    kernel.ip_batch(
+        f"link add name {host.name} netns {switch} type veth "
+        f"peer name eth0 address {host.mac} netns {prefix}{host.name}"
+        for host in hosts
+    )
+    kernel.ip_batch(_switch_lines(topology, hosts), switch)
+    for host in hosts:
+        kernel.ip_batch(
+            (
+                "link set lo up",
+                "link set eth0 up",
+                f"addr add {host.ipv4}/24 brd + dev eth0",
+                f"addr add {host.ipv6}/64 dev eth0 nodad",
+            ),
+            prefix + host.name,
+        )
+
+
+def _switch_lines(topology: Topology, hosts: Sequence[Host]) -> Iterator[str]:
+    """What makes the switches, as lines of ip(8) for their namespace."""
+    for bridge in topology.bridges():
+        # A plain switch: no spanning tree that would hold frames back, no multicast snooping without a querier.
+        yield f"link add name {bridge} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"
+        yield f"link set dev {bridge} up"
+    for host in hosts:
+        yield f"link set dev {host.name} master {topology.bridge(host.name)} up"
+    for node in topology.access_switches:
+        yield f"link add name to-{node} type veth peer name up-{node}"
+        yield f"link set dev to-{node} master {CORE} up"
+        yield f"link set dev up-{node} master {topology.bridge(node)} up"

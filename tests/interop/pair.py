@@ -1,0 +1,167 @@
+"""Two nodes and what a person at the switch, at the client and at both agents sees of them.
+
+Owns the steps that a cell is made of and what each must show. Roles are asked of the agents, and held against what they
+cannot know: the advertisements on the wire, the addresses in the kernels (never FRR's, which keeps its address whatever
+its role), and which machine answers the client.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from netns_lab.agents.vrrpd import Vrrpd
+from netns_lab.history import Event
+from netns_lab.lab import Lab
+from netns_lab.node import wait_until
+from netns_lab.topology import Topology
+from tests.interop.cells import MS, OTHER, PREFERRED, Cell
+
+PATIENCE_S = 20.0
+"""Seconds that a step may take on a busy machine before it has failed."""
+
+ASKED_FOR_S = 0.1
+"""Seconds for which the client asks, each millisecond."""
+
+
+@dataclass
+class Pair:
+    """A running cell.
+
+    Attributes:
+        cell: what is tried.
+        lab: where.
+        dead: nodes whose agent was killed and left its address in the kernel; until it is started again, that address
+            says nothing about a role.
+    """
+
+    cell: Cell
+    lab: Lab
+    dead: set[str] = field(default_factory=set[str])
+
+    # ---------------------------------------------------------------- steps
+
+    def start(self, node: str) -> None:
+        """Start the agent of a node, for the first time or again."""
+        if node == self.cell.peer_node:
+            self._reboot(node)
+        self.lab.start_agent(node, self.cell.kind(node), self.cell.service, ready=PATIENCE_S)
+        self.dead.discard(node)
+
+    def kill(self, node: str) -> int:
+        """SIGKILL the agent of a node; returns the time of its last advertisement, nanoseconds."""
+        self.lab.agent(node).kill()
+        self.dead.add(node)
+        return self.adverts(node)[-1].t
+
+    def stop(self, node: str) -> int:
+        """Stop the agent of a node in the planned way; returns the time of its first priority 0, nanoseconds."""
+        before = self.now()
+        agent = self.lab.agent(node)
+        agent.stop()
+        zeros = [event for event in self.adverts(node, since=before) if event["priority"] == 0]
+        assert zeros, f"{agent.kind} was stopped and did not say priority 0"
+        return zeros[0].t
+
+    def wait_serving(self, node: str) -> None:
+        """Wait until `node`, and nobody else, serves: on the wire, in the kernels, and by the agents' own words."""
+        wait_until(lambda: self._on_the_wire(node), PATIENCE_S, f"{node} to advertise alone")
+        wait_until(
+            lambda: self._holds_alone(node), PATIENCE_S, f"{node} to hold the address alone ({self._holders()})"
+        )
+        for each in self.lab.agents:
+            if self.lab.agent(each).running:
+                self.lab.wait_role(each, "active" if each == node else "backup", PATIENCE_S)
+
+    # ---------------------------------------------------------------- what is seen
+
+    def now(self) -> int:
+        """The clock of the history, nanoseconds."""
+        return self.lab.history.add("step", step="look").t
+
+    def adverts(self, node: str, since: int = 0) -> list[Event]:
+        """The advertisements of a node."""
+        return [event for event in self.lab.history.events("advert", since=since) if event["node"] == node]
+
+    def taken_after(self, node: str, since: int) -> int:
+        """Nanoseconds from `since` until `node` advertised as the Active."""
+        return next(event.t for event in self.adverts(node, since=since) if event["priority"] > 0) - since
+
+    def both_held(self, since: int) -> int:
+        """The longest time for which two kernels had the shared address since then, nanoseconds."""
+        address = self.cell.service.address
+        holders: set[str] = set()
+        longest, began = 0, None
+        for event in self.lab.history.events("address"):
+            if event["address"] != address:
+                continue
+            (holders.add if event["held"] else holders.discard)(event["node"])
+            if len(holders) > 1:
+                began = event.t if began is None else began
+            elif began is not None:
+                longest, began = max(longest, event.t - max(began, since)), None
+        return longest
+
+    def who_answers(self) -> str | None:
+        """The node that answers when the client asks the shared address, None where nobody does.
+
+        The client's kernel decides whom it asks, by a neighbour table that the cell leaves as it is: an address that
+        moved without being announced shows.
+        """
+        since = self.now()
+        with self.lab.probing("icmp", self.cell.service):
+            time.sleep(ASKED_FOR_S)
+        replies = [event for event in self.lab.history.events("reply", since=since) if event["target"] == "shared"]
+        who = {str(event["node"]) for event in replies}
+        assert len(who) < 2, f"the client is answered by {who}"
+        answering = who.pop() if who else None
+        return self.cell.peer_node if answering == self._virtual_mac() else answering
+
+    def status(self) -> dict[str, Any]:
+        """The only router in the status of our agent."""
+        agent = cast("Vrrpd", self.lab.agent(self.cell.ours))
+        return agent.status()["routers"][0]
+
+    # ---------------------------------------------------------------- inner
+
+    def _on_the_wire(self, node: str) -> bool:
+        """True once the last advertisements, an interval and more of them, are all of one node."""
+        last = self.now() - 3 * self.cell.interval_ms * MS // 2
+        recent = self.lab.history.events("advert", since=last)
+        return bool(recent) and all(event["node"] == node and event["priority"] > 0 for event in recent)
+
+    def _holds_alone(self, node: str) -> bool:
+        if self.cell.peer == "frr":
+            return node != self.cell.ours or node in self._holders()
+        return self._holders() - self.dead == {node}
+
+    def _holders(self) -> set[str]:
+        return self.lab.history.holders(self.cell.service.address)
+
+    def _virtual_mac(self) -> str:
+        """The MAC address that FRR answers with (RFC 9568 7.3); the others answer with the interface's own."""
+        family = "02" if self.cell.family == "ipv6" else "01"
+        return f"00:00:5e:00:{family}:{self.cell.service.vrid:02x}"
+
+    def _reboot(self, node: str) -> None:
+        """Take away what an ended peer left on its host, as the host's restart would: interface, pid files, sockets.
+
+        keepalived does not start beside the pid file of a process that nobody has reaped yet, and FRR's vrrpd waits
+        10 s after it found zebra's old socket. Nothing is taken away for our own agent: it cleans up after itself.
+        """
+        host = self.lab.node(node)
+        macvlan = f"vrrp{'6' if self.cell.family == 'ipv6' else '4'}-{self.cell.service.vrid}"
+        host.run("ip", "link", "delete", macvlan)
+        for pattern in ("*.pid", "frr/*.api"):
+            for file in host.directory.glob(pattern):
+                file.unlink()
+
+
+@contextmanager
+def pair(cell: Cell) -> Iterator[Pair]:
+    """A lab with the two nodes of a cell, nothing started yet."""
+    with Lab(Topology(nodes=(PREFERRED, OTHER))) as lab:
+        yield Pair(cell, lab)

@@ -1,0 +1,203 @@
+"""Time and the wire for tests of the runtime: hosts in memory, joined by links that delay, lose and loop.
+
+Owns the virtual clock (`drive` moves trio's MockClock from one deadline to the next), what the hosts tell each other,
+and the story: every advertisement, frame and change of an address, with its time in milliseconds. Interfaces of the
+same name are on one link.
+
+Trio's own autojump would also jump while a worker thread is at work, for then every task is waiting; so time is moved
+here, and stands still until the thread is done. A thread that is meant to be slow waits on the virtual clock itself
+(`pause`).
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from vrrpd.linux.listener import ArpReply, NeighbourAdvert
+from vrrpd.proto.datagram import Datagram
+from vrrpd.proto.packet import decode
+from vrrpd.proto.settings import Address, family_of
+
+if TYPE_CHECKING:
+    from tests.runtime.machine import Host
+
+DELAY_S = 0.0001
+GATEWAY_MAC = bytes.fromhex("02000000ff01")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that one host did."""
+
+    at: float
+    host: str
+    what: str
+
+
+class Lan:
+    """The links between the hosts, and the story of what happened on them.
+
+    Attributes:
+        hosts: by name.
+        story: what the hosts did, in order.
+        cuts: (sender, receiver) pairs between which nothing passes, one way only.
+        lost: tells which datagrams get lost, by the receiver's name.
+        loops: True while a switch sends multicast back to its sender.
+        stations: hosts without an agent that answer for their address, such as a gateway.
+    """
+
+    def __init__(self, directory: Path, nursery: trio.Nursery) -> None:
+        self.directory = directory
+        self.nursery = nursery
+        self.hosts: dict[str, Host] = {}
+        self.story: list[Entry] = []
+        self.cuts: set[tuple[str, str]] = set()
+        self.lost: Callable[[str, Datagram], bool] = lambda _name, _datagram: False
+        self.loops = False
+        self.stations: set[Address] = set()
+        self._pausing = 0
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = count()
+        self._call = trio.Event()
+
+    # ------------------------------------------------------------ time
+
+    @property
+    def now(self) -> float:
+        """Milliseconds since the beginning."""
+        return round(trio.current_time() * 1000, 3)
+
+    async def drive(self, clock: MockClock) -> None:
+        """Move time to the next deadline whenever nothing is left to do before it."""
+        threads = trio.to_thread.current_default_thread_limiter()
+        while True:
+            await wait_all_tasks_blocked()
+            if threads.borrowed_tokens > self._pausing:
+                time.sleep(0.00002)  # noqa: ASYNC251 - a thread needs real time, and virtual time must wait for it
+                continue
+            following = trio.lowlevel.current_statistics().seconds_to_next_deadline
+            assert math.isfinite(following), "everybody waits for something that will never happen"
+            clock.jump(max(following, 0))
+
+    async def pause(self, seconds: float) -> None:
+        """Let a worker thread wait on the virtual clock; called from it."""
+        self._pausing += 1
+        await trio.sleep(seconds)
+        self._pausing -= 1
+
+    async def deliver(self) -> None:
+        """Hand over what is on its way, in order."""
+        while True:
+            while self._queue and self._queue[0][0] <= trio.current_time():
+                heapq.heappop(self._queue)[2]()
+            self._call = trio.Event()
+            with trio.move_on_at(self._queue[0][0] if self._queue else math.inf):
+                await self._call.wait()
+
+    def later(self, action: Callable[[], None], delay: float = DELAY_S) -> None:
+        """Do something after a delay in seconds; what is equally late stays in order."""
+        heapq.heappush(self._queue, (trio.current_time() + delay, next(self._order), action))
+        self._call.set()
+
+    # ------------------------------------------------------------ the wire
+
+    def advert(self, sender: Host, interface: str, datagram: Datagram) -> None:
+        """Carry one datagram."""
+        advert = decode(datagram.payload, family_of(datagram.source))
+        to = "" if datagram.destination.is_multicast else f" to {datagram.destination}"
+        self.tell(sender, f"says {advert.priority}{to}")
+        for host in self.hosts.values():
+            looped = host is sender and self.loops and datagram.destination.is_multicast
+            if (looped or self.reaches(sender, host, interface)) and not self.lost(host.name, datagram):
+                self.later(lambda host=host: host.take(interface, datagram))
+
+    def frame(self, sender: Host, interface: str, frame: bytes) -> None:
+        """Carry one Ethernet frame: a question is answered by whoever holds the address, an answer is heard by all."""
+        kind, subject, answer = read_frame(frame)
+        self.tell(sender, f"{kind} {subject}")
+        hearers = [host for host in self.hosts.values() if self.reaches(sender, host, interface)]
+        if answer is not None:
+            for host in hearers:
+                self.later(lambda host=host: host.hear(interface, answer))
+            return
+        if subject in self.stations and not sender.deaf:
+            self.later(lambda: sender.hear(interface, answer_for(subject, GATEWAY_MAC)), 2 * DELAY_S)
+        for host in hearers:
+            if subject in host.answers_for(interface) and self.reaches(host, sender, interface):
+                reply = answer_for(subject, host.link(interface).mac)
+                self.later(lambda reply=reply: sender.hear(interface, reply), 2 * DELAY_S)
+
+    def reaches(self, sender: Host, receiver: Host, interface: str) -> bool:
+        """True where frames pass from one to the other on the link of this name."""
+        cut = (sender.name, receiver.name) in self.cuts or sender.deaf or receiver.deaf
+        return sender is not receiver and not cut and sender.carries(interface) and receiver.carries(interface)
+
+    # ------------------------------------------------------------ the story
+
+    def tell(self, host: Host, what: str) -> None:
+        """Write down what a host did."""
+        self.story.append(Entry(self.now, host.name, what))
+
+    def told(self, host: str, *words: str, since: float = 0) -> list[tuple[float, str]]:
+        """What a host did from `since` on: times after `since`, and only what begins with one of the words."""
+        return [
+            (round(e.at - since, 3), e.what)
+            for e in self.story
+            if e.host == host and e.at >= since and (not words or e.what.startswith(words))
+        ]
+
+    def longest(self, address: str, number: Callable[[int], bool], since: float = 0) -> float:
+        """The longest unbroken time from `since` on, milliseconds, in which so many hosts held an address."""
+        holders: set[str] = set()
+        best, start = 0.0, None
+        changes = [e for e in self.story if e.what in (f"adds {address}", f"removes {address}")]
+        for at, entry in [*((e.at, e) for e in changes), (self.now, None)]:
+            if at >= since:
+                start = since if start is None and number(len(holders)) else start
+                best = max(best, at - start) if start is not None else best
+            if entry is not None:
+                (holders.add if entry.what.startswith("adds") else holders.discard)(entry.host)
+            start = max(at, since) if number(len(holders)) and at >= since and start is None else start
+            if not number(len(holders)):
+                start = None
+        return best
+
+    def dark(self, address: str, since: float = 0) -> float:
+        """The longest time without a holder."""
+        return self.longest(address, lambda holders: holders == 0, since)
+
+    def doubled(self, address: str, since: float = 0) -> float:
+        """The longest time with more than one holder."""
+        return self.longest(address, lambda holders: holders > 1, since)
+
+
+def read_frame(frame: bytes) -> tuple[str, Address, ArpReply | NeighbourAdvert | None]:
+    """What an Ethernet frame does, about which address, and what those hear for whom it is an answer."""
+    mac = frame[6:12]
+    if frame[12:14] == b"\x08\x06":
+        sender, target = IPv4Address(frame[28:32]), IPv4Address(frame[38:42])
+        if frame[20:22] == b"\x00\x02":
+            return "replies", sender, ArpReply(sender, mac)
+        return ("claims" if sender == target else "asks for"), target, None
+    kind, target = frame[54], IPv6Address(frame[62:78])
+    if kind == 136:
+        return "advertises", target, NeighbourAdvert(IPv6Address(frame[22:38]), target, mac)
+    return "asks for", target, None
+
+
+def answer_for(address: Address, mac: bytes) -> ArpReply | NeighbourAdvert:
+    """What a host answers when it is asked for an address of its own."""
+    if isinstance(address, IPv4Address):
+        return ArpReply(address, mac)
+    return NeighbourAdvert(address, address, mac)

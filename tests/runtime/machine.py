@@ -1,0 +1,437 @@
+"""A machine in memory: the `Kernel` that a runtime is handed in tests, with knobs for all that can go wrong.
+
+Owns links, addresses, settings and sockets of one host, and keeps the promises of the protocols in
+`vrrpd.runtime.kernel`: events come in the kernel's order, a socket that is waited for after it was closed is an error as
+with epoll, changes are refused with the errno of Linux. It takes the real netlink messages and decodes them, so what
+is tested is what production sends.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv6Address, ip_interface
+
+import trio
+
+from tests.runtime.lan import Lan
+from vrrpd.errors import VrrpdError
+from vrrpd.linux.listener import ArpReply, NeighbourAdvert
+from vrrpd.linux.netlink import (
+    AddressAdded,
+    AddressRemoved,
+    Event,
+    KernelAddress,
+    Link,
+    LinkChanged,
+    LinkGone,
+    NetlinkError,
+    Overrun,
+    Snapshot,
+)
+from vrrpd.linux.netlink.messages import RTM_NEWADDR, decode_address
+from vrrpd.linux.send_error import SendError
+from vrrpd.linux.sysctl import SysctlError
+from vrrpd.proto.datagram import Datagram
+from vrrpd.proto.settings import Address, Family, family_of
+from vrrpd.proto.timers import SECOND
+from vrrpd.runtime.kernel import Kernel
+
+
+class Host:
+    """One machine.
+
+    Attributes:
+        links: by index.
+        addresses: by (interface index, address with prefix length).
+        refusals: errno with which the kernel refuses to add an address, by address without its length.
+        unsendable: errno with which a datagram to a destination is refused.
+        slow_s: how long each write of address changes takes.
+        busy_dumps: so many readings of the tables fail because they kept changing.
+        deaf: True while the network card has carrier and no frame passes.
+        settings: what was read or written under /proc/sys, by (family, interface, key).
+        read_only: True where /proc/sys cannot be written.
+        gateways: default gateways.
+        adverts: all raw sockets ever opened.
+        frames: all packet sockets ever opened.
+        listeners: all listeners ever opened.
+    """
+
+    def __init__(self, lan: Lan, name: str) -> None:
+        self.lan = lan
+        self.name = name
+        self.links: dict[int, Link] = {}
+        self.addresses: dict[tuple[int, str], KernelAddress] = {}
+        self.refusals: dict[str, int] = {}
+        self.unsendable: dict[Address, int] = {}
+        self.slow_s = 0.0
+        self.busy_dumps = 0
+        self.deaf = False
+        self.settings: dict[tuple[Family, str, str], int] = {}
+        self.read_only = False
+        self.gateways: list[Address] = []
+        self.adverts: list[FakeAdvertSocket] = []
+        self.frames: list[FakeFrameSocket] = []
+        self.listeners: list[FakeListener] = []
+        self.events = FakeEvents(self)
+        self.clock = FakeClock(self)
+        self._frozen = trio.Event()
+        self._frozen.set()
+        self._loop = threading.get_ident()
+        self._number = len(lan.hosts) + 1
+        self._next_index = 2
+        lan.hosts[name] = self
+
+    # ------------------------------------------------------------ what an administrator does
+
+    def plug(self, interface: str, *addresses: str, up: bool = True, running: bool = True) -> Link:
+        """A network card appears, with addresses; the same name again gets a new index."""
+        index, self._next_index = self._next_index, self._next_index + 1
+        mac = bytes([2, 0, 0, 0, self._number, index])
+        link = Link(interface, index, up, running, noarp=False, mac=mac, mtu=1500, loopback=False)
+        self.links[index] = link
+        self.events.emit(LinkChanged(link))
+        for each in addresses:
+            self.configure(interface, each)
+        return link
+
+    def unplug(self, interface: str) -> None:
+        """The interface is deleted; its addresses go with it."""
+        link = self.link(interface)
+        for key in [key for key in self.addresses if key[0] == link.index]:
+            self._forget(key)
+        del self.links[link.index]
+        for socket in self.adverts:
+            socket.orphaned |= socket.index == link.index
+        self.events.emit(LinkGone(link))
+
+    def change(self, interface: str, *, up: bool = True, running: bool = True, mac: bytes | None = None) -> None:
+        """An interface is switched, its cable pulled or put back, its address changed."""
+        link = self.link(interface)
+        link = replace(link, up=up, running=up and running, mac=mac or link.mac)
+        self.links[link.index] = link
+        self.events.emit(LinkChanged(link))
+
+    def configure(self, interface: str, address: str, *, ours: bool = False, tentative: bool = False) -> None:
+        """Somebody adds an address, or changes one; a tagged one is what an agent left behind."""
+        link, parsed = self.link(interface), ip_interface(address)
+        twins = [a for a in self.addresses.values() if a.index == link.index and a.address != parsed]
+        secondary = parsed.version == 4 and any(a.address.network == parsed.network for a in twins)
+        key = link.index, str(parsed)
+        self.addresses[key] = KernelAddress(
+            *(parsed, link.index, link.name, ours, tentative),
+            failed=False, deprecated=False, secondary=secondary, scope=0, label=None, permanent=True,
+        )  # fmt: skip
+        self.lan.tell(self, f"adds {parsed}")
+        self.events.emit(AddressAdded(self.addresses[key]))
+
+    def remove(self, interface: str, address: str) -> None:
+        """Somebody removes an address."""
+        self._forget((self.link(interface).index, str(ip_interface(address))))
+
+    def holds(self, address: str) -> bool:
+        """True while the address, with its length, is on some interface."""
+        return any(text == address for _, text in self.addresses)
+
+    def untag(self, address: str) -> None:
+        """Somebody replaces an address in place: `ip address replace` clears the tag."""
+        for key, each in self.addresses.items():
+            if key[1] == address:
+                self.addresses[key] = replace(each, ours=False)
+
+    def freeze(self) -> None:
+        """The agent gets no processor any more."""
+        self._frozen = trio.Event()
+
+    def thaw(self) -> None:
+        """The agent goes on."""
+        self._frozen.set()
+
+    async def awake(self) -> None:
+        """What every wait of the agent ends with."""
+        await self._frozen.wait()
+
+    # ------------------------------------------------------------ what the wire asks
+
+    def link(self, interface: str) -> Link:
+        """The link of this name."""
+        return next(link for link in self.links.values() if link.name == interface)
+
+    def carries(self, interface: str) -> bool:
+        """True where the interface sends and receives."""
+        return any(link.name == interface and link.up and link.running for link in self.links.values())
+
+    def answers_for(self, interface: str) -> list[Address]:
+        """The addresses on one interface."""
+        return [a.address.ip for a in self.addresses.values() if a.device == interface]
+
+    def take(self, interface: str, datagram: Datagram) -> None:
+        """A datagram arrives."""
+        meant = datagram.destination.is_multicast or datagram.destination in self.answers_for(interface)
+        for socket in self.adverts:
+            if meant and not socket.closed and not socket.orphaned and socket.interface == interface:
+                socket.put(datagram)
+
+    def hear(self, interface: str, answer: ArpReply | NeighbourAdvert) -> None:
+        """An answer to somebody's question arrives."""
+        family = family_of(answer.source)
+        for listener in self.listeners:
+            if not listener.closed and (listener.interface, listener.family) == (interface, family):
+                listener.put(answer)
+
+    # ------------------------------------------------------------ what the agent is handed
+
+    def kernel(self) -> Kernel:
+        """This machine as the runtime sees it."""
+        return Kernel(
+            clock=self.clock,
+            commands=FakeCommands(self),
+            events=self.events,
+            advert_socket=lambda family, name, index: FakeAdvertSocket(self, family, name, index),
+            frame_socket=lambda name: FakeFrameSocket(self, name),
+            answer_listener=lambda family, name: FakeListener(self, family, name),
+            gateways=lambda _: self.gateways,
+            read_setting=lambda family, name, key: self.settings.get((family, name, key)),
+            write_setting=self._write_setting,
+        )
+
+    def snapshot(self) -> Snapshot:
+        """Everything, as at this moment."""
+        return Snapshot(tuple(self.links.values()), tuple(self.addresses.values()))
+
+    def on_loop(self) -> bool:
+        """True on the thread of the event loop."""
+        return threading.get_ident() == self._loop
+
+    def change_address(self, message: bytes) -> int:
+        """Make one change that the agent asks for; returns its errno."""
+        found = decode_address(message)
+        assert found is not None
+        key = found.index, str(found.address)
+        if int.from_bytes(message[4:6], "little") != RTM_NEWADDR:
+            return self._forget(key) if key in self.addresses else errno.EADDRNOTAVAIL
+        if found.index not in self.links:
+            return errno.ENODEV
+        refused = self.refusals.get(str(found.address.ip), 0)
+        if refused or key in self.addresses:
+            return refused or errno.EEXIST
+        self.configure(self.links[found.index].name, key[1], ours=found.ours)
+        return 0
+
+    def _forget(self, key: tuple[int, str]) -> int:
+        address = self.addresses.pop(key)
+        self.lan.tell(self, f"removes {address.address}")
+        self.events.emit(AddressRemoved(address))
+        return 0
+
+    def _write_setting(self, family: Family, interface: str, key: str, value: int) -> SysctlError | None:
+        if self.read_only:
+            return SysctlError(f"{interface}/{key}", errno.EROFS, f"cannot set {interface}/{key}: read-only")
+        self.settings[family, interface, key] = value
+        return None
+
+
+class FakeClock:
+    """The one timer, on trio's mocked clock; its zero point is not that of the other hosts."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._offset = (len(host.lan.hosts) + 1) * 1_000_000 * SECOND
+        self._deadline: int | None = None
+        self._armed = trio.Event()
+
+    def now(self) -> int:
+        return round(trio.current_time() * SECOND) + self._offset
+
+    def arm(self, deadline: int | None) -> None:
+        self._deadline = deadline
+        self._armed.set()
+        self._armed = trio.Event()
+
+    async def wait(self) -> None:
+        while True:
+            wait = float("inf") if self._deadline is None else (self._deadline - self.now()) / SECOND
+            with trio.move_on_after(max(wait, 0)):
+                await self._armed.wait()
+            await self._host.awake()
+            if self._deadline is not None and self.now() >= self._deadline:
+                self._deadline = None
+                return
+
+    def close(self) -> None: ...
+
+
+class FakeCommands:
+    """The netlink commands: any write may be slow, and none may happen on the event loop once it turns."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._started = False
+
+    def dump(self) -> Snapshot:
+        if not self._host.on_loop():
+            return trio.from_thread.run_sync(self._read)
+        assert not self._started, "a reading on the event loop"
+        return self._read()
+
+    def apply(self, changes: Sequence[bytes]) -> list[int]:
+        if self._host.on_loop():
+            assert not self._started, "a write on the event loop"
+            return [self._host.change_address(each) for each in changes]
+        self._started = True
+        if self._host.slow_s:
+            trio.from_thread.run(self._host.lan.pause, self._host.slow_s)
+        return trio.from_thread.run_sync(lambda: [self._host.change_address(each) for each in changes])
+
+    def close(self) -> None: ...
+
+    def _read(self) -> Snapshot:
+        if self._host.busy_dumps:
+            self._host.busy_dumps -= 1
+            raise NetlinkError(errno.EBUSY, "links and addresses kept changing while they were read")
+        return self._host.snapshot()
+
+
+class FakeEvents:
+    """The kernel's events; `lossy` ones are dropped, as from a full buffer."""
+
+    def __init__(self, host: Host) -> None:
+        self.lossy = False
+        self._host = host
+        self._waiting: list[Event] = []
+        self._call = trio.Event()
+
+    def emit(self, event: Event) -> None:
+        if not self.lossy:
+            self._waiting.append(event)
+            self._call.set()
+
+    def overrun(self) -> None:
+        """Events were lost, and the kernel says so."""
+        self.lossy = False
+        self.emit(Overrun())
+
+    async def receive(self) -> list[Event]:
+        await self._call.wait()
+        await self._host.awake()
+        self._call = trio.Event()
+        events, self._waiting = self._waiting, []
+        return events
+
+    def close(self) -> None: ...
+
+
+@dataclass(eq=False)
+class FakeAdvertSocket:
+    """The raw socket of one interface and family."""
+
+    host: Host
+    family: Family
+    interface: str
+    index: int
+    closed: bool = False
+    orphaned: bool = False
+    waiting: list[Datagram] = field(default_factory=list[Datagram])
+
+    def __post_init__(self) -> None:
+        if self.index not in self.host.links:
+            raise VrrpdError(f"cannot open the {self.family} VRRP socket on {self.interface}")
+        self._call = trio.Event()
+        self.host.adverts.append(self)
+
+    def put(self, datagram: Datagram) -> None:
+        if family_of(datagram.source) is self.family:
+            self.waiting.append(datagram)
+            self._call.set()
+
+    async def wait_readable(self) -> None:
+        if self.closed:
+            raise OSError(errno.EBADF, "epoll knows no descriptor -1")
+        await self._call.wait()
+        if self.closed and not self.waiting:
+            raise trio.ClosedResourceError
+        await self.host.awake()
+
+    def receive(self, limit: int = 64) -> list[Datagram]:
+        if self.closed:
+            return []
+        taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
+        if not self.waiting:
+            self._call = trio.Event()
+        return taken
+
+    def send(self, payload: bytes, source: Address, destination: Address) -> SendError | None:
+        code = self.host.unsendable.get(destination, 0)
+        here = source in self.host.answers_for(self.interface)
+        if code or not here or self.orphaned or not self.host.link(self.interface).up:
+            return SendError(code or errno.ENETUNREACH, f"cannot send an advert to {destination}")
+        self.host.lan.advert(self.host, self.interface, Datagram(payload, source, destination, 255))
+        return None
+
+    def close(self) -> None:
+        self.closed = True
+        self._call.set()
+
+
+@dataclass(eq=False)
+class FakeFrameSocket:
+    """The packet socket that announcements and questions go out by."""
+
+    host: Host
+    interface: str
+    closed: bool = False
+
+    def __post_init__(self) -> None:
+        names = [link.name for link in self.host.links.values()]
+        if self.interface not in names:
+            raise VrrpdError(f"cannot open a packet socket on {self.interface}")
+        self.index = self.host.link(self.interface).index
+        self.host.frames.append(self)
+
+    def send(self, frame: bytes) -> SendError | None:
+        assert not self.closed, "a frame to a closed socket"
+        if self.index not in self.host.links:
+            return SendError(errno.ENXIO, "the interface does not exist any more")
+        self.host.lan.frame(self.host, self.interface, frame)
+        return None
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass(eq=False)
+class FakeListener:
+    """The packet socket that answers come in by."""
+
+    host: Host
+    family: Family
+    interface: str
+    closed: bool = False
+    waiting: list[ArpReply | NeighbourAdvert] = field(default_factory=list[ArpReply | NeighbourAdvert])
+
+    def __post_init__(self) -> None:
+        if not any(link.name == self.interface for link in self.host.links.values()):
+            raise VrrpdError(f"cannot open a packet socket on {self.interface}")
+        self._call = trio.Event()
+        self.host.listeners.append(self)
+
+    def put(self, answer: ArpReply | NeighbourAdvert) -> None:
+        self.waiting.append(answer)
+        self._call.set()
+
+    async def receive(self) -> list[ArpReply | NeighbourAdvert]:
+        await self._call.wait()
+        await self.host.awake()
+        self._call = trio.Event()
+        answers, self.waiting = self.waiting, []
+        return answers
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def addresses(*texts: str) -> Iterable[Address]:
+    """Addresses without a length, from text."""
+    return [IPv6Address(each) if ":" in each else IPv4Address(each) for each in texts]

@@ -1,0 +1,79 @@
+"""Every example is a complete, right file, and says in its comments what it does."""
+
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from pathlib import Path
+
+import pytest
+
+from vrrpd.checks.registry import build, kinds
+from vrrpd.config import AgentSpec, HostAddress, HostFacts, load, resolve
+from vrrpd.config.routers import routers
+
+_FOLDER = Path(__file__).parents[1] / "examples"
+_EXAMPLES = sorted(_FOLDER.glob("*.yaml"))
+_INTERFACES = {"10.0.0.": "eth0", "192.0.2.": "eth0", "fd00::": "eth0", "10.1.0.": "eth1", "fd00:1::": "eth1"}
+
+
+def _host(*addresses: str) -> HostFacts:
+    """A host with interfaces as the examples call them, and some addresses."""
+    held: list[IPv4Interface | IPv6Interface] = [ip_interface(address) for address in addresses]
+    found = [
+        HostAddress(next(name for start, name in _INTERFACES.items() if str(address).startswith(start)), address)
+        for address in held
+    ]
+    return HostFacts(frozenset({"lo", "eth0", "eth1", "ens7"}), tuple(found))
+
+
+def _resolved(name: str, *addresses: str) -> AgentSpec:
+    return resolve(load(str(_FOLDER / name), kinds()), _host(*addresses))
+
+
+@pytest.mark.parametrize("path", _EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_right_and_odd_in_nothing(path: Path) -> None:
+    file = load(str(path), kinds())
+    assert file.warnings == ()
+    assert file.keys.routers
+
+
+@pytest.mark.parametrize("path", _EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_resolves_on_each_of_its_nodes_and_its_checks_can_be_built(path: Path) -> None:
+    file = load(str(path), kinds())
+    for node, own in [*file.keys.nodes.items()] or [(None, ())]:
+        own_networks = [router.nodes.get(node or "", ()) for router in routers(file) if router.keys.nodes]
+        more = [address for addresses in own_networks for address in addresses]
+        lengths = {4: 24, 6: 64}
+        spec = resolve(file, _host(*{f"{address}/{lengths[address.version]}" for address in (*own, *more)}), node)
+        assert all(router.members for router in spec.routers)
+        for check in spec.checks:
+            build(check.kind, check.options)
+
+
+def test_the_smallest_example_has_five_lines() -> None:
+    assert len((_FOLDER / "minimal.yaml").read_text().splitlines()) == 5
+
+
+def test_the_fast_example_keeps_its_promise_about_priorities() -> None:
+    for number, priority in (("11", 250), ("12", 145), ("13", 40)):
+        [member] = _resolved("fast-10ms.yaml", f"10.0.0.{number}/24").routers[0].members
+        assert member.settings.priority == priority
+
+
+def test_the_two_files_of_the_story_without_multicast_name_each_other() -> None:
+    one, two = (
+        _resolved(f"vps-unicast-node{number}.yaml", f"192.0.2.1{number}/24").routers[0].members[0] for number in (1, 2)
+    )
+    assert one.settings.peers == (two.source,)
+    assert two.settings.peers == (one.source,)
+    assert one.settings.priority > two.settings.priority
+
+
+def test_the_owner_holds_its_own_address_and_sends_to_the_group() -> None:
+    [member] = _resolved("address-owner.yaml", "10.0.0.1/24").routers[0].members
+    assert member.settings.priority == 255
+    assert not member.settings.unicast
+
+
+def test_the_old_version_counts_in_whole_seconds_on_the_wire() -> None:
+    [member] = _resolved("lan-multicast-beside-keepalived.yaml", "10.0.0.11/24").routers[0].members
+    assert member.settings.version == 2
+    assert not member.settings.unicast

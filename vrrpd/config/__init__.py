@@ -1,0 +1,47 @@
+"""The configuration: from a YAML file to what one node is to do.
+
+The way of a file, one module each:
+
+```
+bytes --loader--> tree --model, words--> typed keys --lint_*--> judged --members, resolve--> AgentSpec
+      (YAML)     (tree)  (scalars)        (file)      (routers)           (host facts)       (spec)
+```
+
+Every mistake ends as a `Mistake` with line and column, and all mistakes of a file are reported at once: what is wrong
+is cut out of the tree and the rest is judged on. `schema` describes the same keys to editors.
+
+This package knows no check, opens no socket and asks no kernel: kinds of checks and facts of the host are handed in.
+"""
+
+from vrrpd.config.file import File
+from vrrpd.config.resolve import Examination, examine, load, read, resolve
+from vrrpd.config.schema import CheckKinds, json_schema
+from vrrpd.config.spec import (
+    AgentSpec,
+    Announce,
+    CheckSpec,
+    HostAddress,
+    HostFacts,
+    MemberSpec,
+    RouterSpec,
+    SharedAddress,
+)
+
+__all__ = [
+    "AgentSpec",
+    "Announce",
+    "CheckKinds",
+    "CheckSpec",
+    "Examination",
+    "File",
+    "HostAddress",
+    "HostFacts",
+    "MemberSpec",
+    "RouterSpec",
+    "SharedAddress",
+    "examine",
+    "json_schema",
+    "load",
+    "read",
+    "resolve",
+]

@@ -1,0 +1,235 @@
+"""The routers of one node: from the keys of a file to virtual routers on interfaces.
+
+Owns everything that differs between nodes: which interface, which own address, which peers, which priority. With the
+facts of a host it also judges whether that host can be the node; without them (`facts` None) it judges what shows
+anyway, such as one VRID twice on one interface.
+
+A part that cannot be built is reported and left out, so that one call finds everything. The result counts only where
+nothing was reported.
+
+Must not do: look at the host by itself, or judge again what `lint_file` judges for all nodes at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vrrpd.config.file import Report
+from vrrpd.config.model import for_node
+from vrrpd.config.routers import FAMILY_NAMES, Listed, Router, family_of
+from vrrpd.config.spec import Announce, HostFacts, MemberSpec, SharedAddress
+from vrrpd.config.tree import Path
+from vrrpd.config.words import listed, quote
+from vrrpd.proto.settings import Address, Family, Settings
+
+_GLOBAL, _LINK = 0, 253  # scopes of rtnetlink(7)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which node the routers are for, and what is known of its host.
+
+    Attributes:
+        node: name of the node, "" in a file without nodes.
+        facts: what the host looks like; None where the node is another host.
+        by_name: the node was named by hand, so an own address that is not on the host yet is waited for.
+    """
+
+    node: str
+    facts: HostFacts | None
+    by_name: bool
+
+    def holders(self, address: Address) -> list[str]:
+        """The interfaces that have an address."""
+        return [held.interface for held in self.facts.addresses if held.address.ip == address] if self.facts else []
+
+
+@dataclass(slots=True)
+class Builder:
+    """Builds all routers of one node; remembers which VRIDs are taken."""
+
+    report: Report
+    place: Place
+    _taken: dict[tuple[str, int, Family], str]
+
+    def __init__(self, report: Report, place: Place) -> None:
+        self.report = report
+        self.place = place
+        self._taken = {}
+
+    def members(self, router: Router) -> tuple[MemberSpec, ...]:
+        """The virtual routers of one router, IPv4 first."""
+        if not router.sound("interface", "unicast") or not router.nodes_sound:
+            return ()
+        built = [self._member(router, family) for family in router.families]
+        return tuple(member for member in built if member is not None)
+
+    def _member(self, router: Router, family: Family) -> MemberSpec | None:
+        source = router.source(self.place.node, family)
+        interface = self._interface(router, family, source)
+        if interface is None:
+            return None
+        self._claim(router, family, interface, source)
+        addresses = tuple(self._shared(router, entry, interface) for entry in router.of_family(family))
+        settings = self._settings(router, family, addresses)
+        if settings is None or (settings.unicast and source is None):
+            return None
+        keys = router.keys
+        return MemberSpec(
+            interface=interface,
+            settings=settings,
+            source=source if settings.unicast else None,
+            addresses=addresses,
+            announce=Announce(keys.announce.at, keys.announce.every or None),
+            names=_names(router, family),
+        )
+
+    def _settings(self, router: Router, family: Family, addresses: tuple[SharedAddress, ...]) -> Settings | None:
+        """What the protocol core is told; None where the file leaves something necessary open."""
+        keys, node = router.keys, self.place.node
+        own_priority = router.priority(node)
+        if keys.vrid is None or own_priority is None:
+            return None
+        unicast = router.unicast
+        return Settings(
+            vrid=keys.vrid,
+            family=family,
+            version=keys.version,
+            priority=own_priority,
+            interval=keys.advert_interval,
+            addresses=tuple(shared.address.ip for shared in addresses if shared.advertise),
+            unicast=unicast,
+            peers=router.peers(node, family) if unicast else (),
+            max_hops=keys.unicast.max_hops if unicast and keys.unicast else 0,
+            checksum=keys.checksum,
+            preempt=keys.preempt,
+            preempt_delay=keys.preempt_delay,
+            hear_first=keys.hear_first or None,
+            on_all_failed=keys.on_all_failed,
+            down_adverts=keys.down_adverts,
+            highest_other=router.highest_other(node),
+        )
+
+    def _interface(self, router: Router, family: Family, source: Address | None) -> str | None:
+        """The interface of one virtual router; "" where it is the one that will hold the own address."""
+        named = for_node(router.keys.interface, self.place.node)
+        facts = self.place.facts
+        if named is not None:
+            path = router.path("interface")
+            path = (*path, self.place.node)
+            if facts is not None and self._has_interface(path, named) and router.unicast and source is not None:
+                self._held(router, family, source, named)
+            return named
+        own = source or next(iter(router.own_addresses(self.place.node)), None)
+        if own is None:
+            return None  # a node without an address: the file is wrong, and that has been said
+        return "" if facts is None else self._held(router, family, own, None)
+
+    def _held(self, router: Router, family: Family, own: Address, named: str | None) -> str | None:
+        """The interface that holds an own address; None where it cannot be told."""
+        holders = self.place.holders(own)
+        path = self._own_path(router)
+        if not holders:
+            if self.place.by_name:
+                return ""
+            who = f"the address of {quote(self.place.node)}" if self.place.node else "this node's own address"
+            self.report.wrong(
+                path,
+                f"{own}, {who}, is not on this host",
+                "add it to an interface, correct it here, or name the node (--node, 'node') to wait for it",
+            )
+            return None
+        if named is not None and named not in holders:
+            self.report.odd(
+                path,
+                f"{own} is on {listed(holders)}, and not on {named}, where the {FAMILY_NAMES[family]} router is",
+                f"move the address, or write 'interface: {holders[0]}'",
+            )
+        elif named is None and len(holders) > 1:
+            self.report.wrong(path, f"{own} is on {listed(holders)}", "say with 'interface' which one is meant")
+            return None
+        return holders[0]
+
+    def _own_path(self, router: Router) -> Path:
+        """Where this node's own address was written."""
+        unicast = router.keys.unicast
+        if unicast is not None and unicast.bind is not None:
+            return (*router.path("unicast"), "bind")
+        top: Path = ("nodes",)
+        return (*(top if router.keys.nodes is None else router.path("nodes")), self.place.node)
+
+    def _has_interface(self, path: Path, name: str) -> bool:
+        """Whether the host has an interface; reports it where not."""
+        facts = self.place.facts
+        if facts is None or name in facts.interfaces:
+            return True
+        has = f"it has {listed(sorted(facts.interfaces))}" if facts.interfaces else "it has none"
+        self.report.wrong(path, f"this host has no interface {quote(name)}", f"{has}")
+        return False
+
+    def _claim(self, router: Router, family: Family, interface: str, source: Address | None) -> None:
+        """RFC 9568 5.2.3: a VRID names one virtual router on a link, in each family."""
+        vrid = router.keys.vrid
+        if vrid is None:
+            return
+        where = interface or f"the interface of {source or router.own_addresses(self.place.node)}"
+        other = self._taken.setdefault((where, vrid, family), router.name)
+        if other != router.name:
+            self.report.wrong(
+                router.path("vrid"),
+                f"VRID {vrid} is the {FAMILY_NAMES[family]} router {quote(other)} on the same interface already",
+                f"give router {quote(router.name)} another one",
+            )
+
+    def _shared(self, router: Router, entry: Listed, interface: str) -> SharedAddress:
+        """One shared address, as it will be added."""
+        keys, address = entry.keys, entry.address
+        device = keys.device or interface
+        if keys.device is not None:
+            self._has_interface((*entry.path, "device"), keys.device)
+        if keys.label is not None and device and not keys.label.startswith(device) and address.version == 4:
+            self.report.wrong(
+                (*entry.path, "label"),
+                f"the label {quote(keys.label)} does not begin with the device {quote(device)}",
+                f"begin it with {quote(device + ':')}",
+            )
+        self._lint_prefix(entry, device)
+        scope = (
+            keys.scope
+            if keys.scope is not None
+            else _LINK
+            if address.is_link_local and address.version == 6
+            else _GLOBAL
+        )
+        return SharedAddress(address, device, keys.label, scope, keys.advertise)
+
+    def _lint_prefix(self, entry: Listed, device: str) -> None:
+        """A prefix length brings a route to its network; one to a network that is elsewhere swallows packets."""
+        facts, address = self.place.facts, entry.address
+        if facts is None or device not in facts.interfaces or address.network.prefixlen == address.max_prefixlen:
+            return
+        networks = [held.address.network for held in facts.addresses if held.interface == device]
+        networks = [network for network in networks if network.version == address.version]
+        if address.network not in networks:
+            has = f"has {listed(networks)}" if networks else f"has no {FAMILY_NAMES[family_of(address)]} network"
+            self.report.odd(
+                entry.path,
+                f"{address} fits no network of {device}, which {has}",
+                f"write {address.ip}, which is always right",
+            )
+
+
+def _names(router: Router, family: Family) -> dict[Address, str]:
+    """Source address to node, where that is known of all nodes; a part of them would make the others strangers.
+
+    In multicast over IPv6 the source is link-local (RFC 9568 5.1.2.1), so only such addresses name a node there.
+    """
+    names: dict[Address, str] = {}
+    for node, addresses in router.nodes.items():
+        own = [address for address in addresses if family_of(address) is family]
+        if not router.unicast and family is Family.IPV6:
+            own = [address for address in own if address.is_link_local]
+        if not own:
+            return {}
+        names.update(dict.fromkeys(own, node))
+    return names

@@ -1,0 +1,179 @@
+"""One router as it will be: its own keys over the defaults, the nodes as it sees them, what follows from both.
+
+Owns the rules of precedence, in one place for those who judge (`lint_router`) and those who build (`members`): router
+over `defaults` over built in; `unicast` over `nodes`; the router's `nodes` over the file's; a written priority over
+the order. For each key it also knows where it was written, since that is where a mistake in it must point.
+
+Must not do: report. Where a part is lost or missing the answer is empty, and the judges say why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import IPv4Interface, IPv6Address, IPv6Interface
+
+from vrrpd.config import priority
+from vrrpd.config.file import File
+from vrrpd.config.model import AddressKeys, RouterKeys, for_node
+from vrrpd.config.scalars import AUTO
+from vrrpd.config.tree import Path
+from vrrpd.proto.settings import Address, Family
+
+FAMILIES = {4: Family.IPV4, 6: Family.IPV6}
+FAMILY_NAMES = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
+
+
+def family_of(address: Address | IPv4Interface | IPv6Interface) -> Family:
+    """The family of an address."""
+    return FAMILIES[address.version]
+
+
+def link_local(vrid: int) -> IPv6Interface:
+    """The IPv6 link-local address of a virtual router, as 'auto' in the file.
+
+    It is the modified EUI-64 (RFC 4291 appendix A) of the virtual MAC address 00:00:5e:00:02:VRID (RFC 9568 7.3), so
+    that it is the same on all nodes and another one for each VRID.
+    """
+    return IPv6Interface((IPv6Address("fe80::200:5eff:fe00:200") + vrid, 128))
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One entry of a router's addresses.
+
+    Attributes:
+        path: where it stands.
+        keys: what was written.
+        address: the address, also where the file says 'auto'.
+    """
+
+    path: Path
+    keys: AddressKeys
+    address: IPv4Interface | IPv6Interface
+
+
+@dataclass(frozen=True)
+class Router:
+    """A router of the file with everything that follows from the file alone."""
+
+    file: File
+    name: str
+
+    @cached_property
+    def _own(self) -> RouterKeys:
+        return self.file.keys.routers[self.name]
+
+    @cached_property
+    def keys(self) -> RouterKeys:
+        """The router's keys, those of `defaults` where it has none of its own."""
+        defaults = self.file.keys.defaults
+        missing = [key for key in defaults.model_fields_set if not self._is_own(key)]
+        return self._own.model_copy(update={key: getattr(defaults, key) for key in missing})
+
+    def _is_own(self, key: str) -> bool:
+        return key in self._own.model_fields_set or not self.file.sound("routers", self.name, key)
+
+    def path(self, key: str) -> Path:
+        """Where a key was written; the router itself where it was not."""
+        own = ("routers", self.name, key)
+        return own if self._is_own(key) or key not in self.file.keys.defaults.model_fields_set else ("defaults", key)
+
+    def sound(self, *keys: str) -> bool:
+        """Whether nothing of these keys was lost, neither here nor in the defaults that apply."""
+        return all(
+            self.file.sound("routers", self.name, key)
+            and (key in self._own.model_fields_set or self.file.sound("defaults", key))
+            for key in keys
+        )
+
+    @cached_property
+    def nodes(self) -> Mapping[str, tuple[Address, ...]]:
+        """The nodes in order, with their addresses in this router's network."""
+        nodes = self.file.keys.nodes
+        if self.keys.nodes is None:
+            return nodes
+        return {name: self.keys.nodes.get(name, ()) for name in nodes}
+
+    @property
+    def nodes_sound(self) -> bool:
+        """Whether nothing of the nodes was lost."""
+        return self.file.sound("nodes") and self.sound("nodes")
+
+    @cached_property
+    def unicast(self) -> bool:
+        """Whether advertisements go to peers."""
+        if self.keys.transport is not None:
+            return self.keys.transport == "unicast"
+        return bool(self.nodes) or self.keys.unicast is not None
+
+    @cached_property
+    def addresses(self) -> tuple[Listed, ...]:
+        """The shared addresses in order; 'auto' is left out where the VRID it follows from is not known."""
+        listed: list[Listed] = []
+        for index, keys in enumerate(self.keys.addresses or ()):
+            address = keys.address
+            if address == AUTO:
+                if self.keys.vrid is None:
+                    continue
+                address = link_local(self.keys.vrid)
+            listed.append(Listed((*self.path("addresses"), index), keys, address))
+        return tuple(listed)
+
+    @cached_property
+    def families(self) -> tuple[Family, ...]:
+        """The families of its addresses, IPv4 first: one virtual router each."""
+        present = {family_of(listed.address) for listed in self.addresses}
+        return tuple(family for family in Family if family in present)
+
+    def of_family(self, family: Family) -> tuple[Listed, ...]:
+        """The shared addresses of one family."""
+        return tuple(listed for listed in self.addresses if family_of(listed.address) is family)
+
+    def own_addresses(self, node: str) -> tuple[Address, ...]:
+        """A node's own addresses in this router's network: `unicast.bind`, else `nodes`."""
+        if self.keys.unicast is not None and self.keys.unicast.bind is not None:
+            return self.keys.unicast.bind
+        return self.nodes.get(node, ())
+
+    def source(self, node: str, family: Family) -> Address | None:
+        """A node's own address of one family."""
+        return next((address for address in self.own_addresses(node) if family_of(address) is family), None)
+
+    def peers(self, node: str, family: Family) -> tuple[Address, ...]:
+        """Whom a node sends to: `unicast.peers`, else all other nodes; itself is never among them."""
+        if self.keys.unicast is not None and self.keys.unicast.peers is not None:
+            candidates = self.keys.unicast.peers
+        else:
+            candidates = tuple(address for name, own in self.nodes.items() if name != node for address in own)
+        mine = {*self.own_addresses(node), *self.nodes.get(node, ())}
+        return tuple(peer for peer in candidates if family_of(peer) is family and peer not in mine)
+
+    @cached_property
+    def priorities(self) -> Mapping[str, int]:
+        """Priority of each node, or of "" in a file without nodes; without those that cannot be known."""
+        names = list(self.nodes) or [""]
+        if self.keys.priority is not None:
+            found = {name: for_node(self.keys.priority, name) for name in names}
+            return {name: value for name, value in found.items() if value is not None}
+        if not self.nodes:
+            return {"": priority.DEFAULT}
+        if len(names) > priority.MOST_NODES or self.keys.advert_interval == 0:
+            return {}
+        order = priority.from_order(len(names), self.keys.version, self.keys.advert_interval)
+        return dict(zip(names, order, strict=True))
+
+    def priority(self, node: str) -> int | None:
+        """Priority of one node; in a file without nodes it is the same whatever the node is called."""
+        return self.priorities.get(node if self.nodes else "")
+
+    def highest_other(self, node: str) -> int | None:
+        """The highest priority another node of the file can have; None where the file knows no other."""
+        others = [value for name, value in self.priorities.items() if self.nodes and name != node]
+        return max(others, default=None)
+
+
+def routers(file: File) -> list[Router]:
+    """All routers of a file, in its order."""
+    return [Router(file, name) for name in file.keys.routers]

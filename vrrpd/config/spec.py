@@ -1,0 +1,172 @@
+"""The wanted state: what the runtime is told to bring about, and the facts of the host it was worked out from.
+
+Owns plain, frozen values and no behaviour. The rest of this package turns a file into an `AgentSpec`; the runtime
+takes one and applies the difference to what it runs. Everything here is immutable and compares with `==`, so that two
+configurations can be compared piece by piece: a router whose `RouterSpec` is equal before and after a reload keeps its
+sockets, its timers and its addresses.
+
+Nothing in an `AgentSpec` depends on the text of the file any more, except `path`, which messages name, and `warnings`,
+which carry positions in it. Times are integer nanoseconds, as everywhere in the protocol core.
+
+The vocabulary is that of RFC 9568. A *member* is one virtual router in the sense of section 5.2.9: one VRID on one
+interface in one address family. A *router* of the file that lists addresses of both families has two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv6Interface
+from typing import Any
+
+from vrrpd.errors import Mistake
+from vrrpd.proto.settings import Address, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class HostAddress:
+    """An address that the host had before we put anything there.
+
+    Attributes:
+        interface: name of the interface that holds it.
+        address: the address with its prefix length.
+    """
+
+    interface: str
+    address: IPv4Interface | IPv6Interface
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What the host looks like, as far as a configuration depends on it.
+
+    Attributes:
+        interfaces: names of all interfaces.
+        addresses: addresses of all interfaces, without those that an agent put there; the caller filters by the tag.
+    """
+
+    interfaces: frozenset[str]
+    addresses: tuple[HostAddress, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedAddress:
+    """One address that moves with the role.
+
+    Attributes:
+        address: the address with the prefix length it is added with.
+        device: interface it is put on: the member's own unless the file says otherwise. "" means the same as in
+            `MemberSpec.interface`.
+        label: IPv4 label (`ip address` shows it), or None.
+        scope: rtnetlink scope number: global 0, site 200, link 253, host 254, or a number of the file.
+        advertise: part of the advertised list.
+    """
+
+    address: IPv4Interface | IPv6Interface
+    device: str
+    label: str | None
+    scope: int
+    advertise: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """When neighbours are told where the addresses are (gratuitous ARP, unsolicited neighbour advertisement).
+
+    Attributes:
+        times: nanoseconds after taking the role, ascending; empty where announcing is off.
+        every: nanoseconds between later announcements while Active, or None.
+    """
+
+    times: tuple[int, ...]
+    every: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberSpec:
+    """One virtual router: one VRID, one interface, one family.
+
+    Attributes:
+        interface: the interface it lives on. "" means "the interface that will hold `source`": the node was named
+            by hand, the file names no interface, and the node's address is not on the host yet (DHCP).
+        settings: everything the protocol core needs.
+        source: unicast: exactly this own address; multicast: None, which stands for the primary IPv4 or the
+            link-local IPv6 address of the interface.
+        addresses: what moves with the role, in the order of the file.
+        announce: see `Announce`.
+        names: source address to node name, for people and to tell an unlisted speaker; empty where the file holds
+            no list of nodes.
+    """
+
+    interface: str
+    settings: Settings
+    source: Address | None
+    addresses: tuple[SharedAddress, ...]
+    announce: Announce
+    names: Mapping[Address, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RouterSpec:
+    """One router of the file.
+
+    Attributes:
+        name: its key in the file.
+        members: one or two virtual routers, IPv4 first; they move together.
+        track: names of the checks it follows.
+    """
+
+    name: str
+    members: tuple[MemberSpec, ...]
+    track: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSpec:
+    """One health check that some router tracks.
+
+    Attributes:
+        name: its key in the file.
+        kind: name of the kind in the registry of checks.
+        options: what the kind's own `TypeAdapter` made of the options in the file.
+        interval: nanoseconds between probes.
+        timeout: nanoseconds a probe may take.
+        rise: successes in a row to go up.
+        fall: failures in a row to go down.
+        start_up: the state before the first verdict is up.
+    """
+
+    name: str
+    kind: str
+    options: Any
+    interval: int
+    timeout: int
+    rise: int
+    fall: int
+    start_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSpec:
+    """Everything one agent is to do.
+
+    Attributes:
+        node: our name in `nodes`; the host's own word for itself is not used, so it is "" in a file without nodes
+            where nobody named the node.
+        path: the file this came from.
+        checks: the checks that some router tracks, in the order of the file.
+        routers: in the order of the file.
+        control: path of the control socket, None where the file names none.
+        log_level: None where the file names none.
+        log_format: None where the file names none.
+        warnings: what is odd but does not keep the agent from running.
+    """
+
+    node: str
+    path: str
+    checks: tuple[CheckSpec, ...]
+    routers: tuple[RouterSpec, ...]
+    control: str | None
+    log_level: str | None
+    log_format: str | None
+    warnings: tuple[Mistake, ...]

@@ -1,0 +1,95 @@
+"""What can happen to a virtual router: the input alphabet of the state machine, a closed union."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from vrrpd.proto.packet import Advertisement, Dialect
+from vrrpd.proto.settings import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Startup:
+    """The interface is up and `source` is on it: take part (RFC 9568 6.4.1)."""
+
+    source: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """Stop taking part at once: the interface or the source is gone, or nobody wants to wait any longer."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Hand the role over, then stop taking part (a stop of the agent)."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A deadline may have passed. One that comes early or twice changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A validated advertisement from `source`.
+
+    Attributes:
+        advert: what it says.
+        source: who says it.
+        dialect: in which checksum.
+        tie_elsewhere: True where another member of our group decides a tie with this node, so none is lost here.
+    """
+
+    advert: Advertisement
+    source: Address
+    dialect: Dialect
+    tie_elsewhere: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Adjust:
+    """A new priority, or a new verdict of the checks.
+
+    Attributes:
+        priority: configured priority with its weights, 1..255.
+        healthy: False while a tracked check without weight is down.
+        reason: the cause, for people.
+    """
+
+    priority: int
+    healthy: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkHeard:
+    """Another host answered on the link: our network card and the port it is plugged into carry frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveLeft:
+    """Another member of our group heard priority 0 from the node that is Active here too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Yield:
+    """Another member of our group heard the Active that takes over from this node.
+
+    Attributes:
+        linger: True where the addresses stay for a moment, as after a planned change.
+        outranked: True where the other member lost to a better Active; False where it was leaving anyway.
+        reason: the cause, for people.
+    """
+
+    linger: bool
+    outranked: bool
+    reason: str
+
+
+Event: TypeAlias = Startup | Shutdown | Leave | Tick | Received | Adjust | NetworkHeard | ActiveLeft | Yield

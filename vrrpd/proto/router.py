@@ -1,0 +1,487 @@
+"""The state machine of one virtual router: RFC 9568 section 6.4, version 2 by RFC 3768 6.4, and Leaving, which is ours.
+
+        Startup          down timer                  preempted after long service
+    Initialize ----> Backup ----------> Active ------------------------------------+
+        ^  ^            ^                 |  |  ^                                  v
+        |  |            +-----------------+  |  | nobody answered, role kept    Leaving
+        |  +--- stop, fault          contest +--+------------------------------>   |
+        +--------------------------------------------------------------------------+
+
+Everything that affects transitions lives here: one handler a state. `handle(event, now)` returns the effects in the
+order in which they must be performed; nothing is performed, no clock is read. A state carries its own deadline, so a
+late or doubled `Tick` returns nothing to do. Where an event makes a deadline due, the next `Tick` acts on it.
+
+**Leaving** keeps the addresses while another node takes the role, so that a planned change costs the clients nothing.
+It says priority 0 (repeated after 1, 10 and 20 ms against losses, never after an advertisement was heard), and ends
+200 ms after the first advertisement of the next Active, or, where nobody answers, after min(interval + 50 ms, 5 s).
+Then either the node lets go (a stop) or it keeps the role (its priority fell, but nobody better is there: an election
+that includes ourselves). An Active of long standing that hears a higher priority lingers in the same way; one that has
+just taken the role is in a contest, and drops its addresses before anything else.
+
+An advertisement that is heard in Initialize changes nothing. What breaks a MUST on purpose stands in the README's
+table of deviations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from vrrpd.proto.effects import Acquire, Announce, Effect, Release, Role, SendAdvert, Transition
+from vrrpd.proto.events import (
+    ActiveLeft,
+    Adjust,
+    Event,
+    Leave,
+    NetworkHeard,
+    Received,
+    Shutdown,
+    Startup,
+    Tick,
+    Yield,
+)
+from vrrpd.proto.packet import GROUPS, Advertisement, Dialect, encode
+from vrrpd.proto.settings import OWNER, UNHEALTHY, Address, Checksum, OnAllFailed, Settings
+from vrrpd.proto.states import Active, Backup, Initialize, Leaving, State
+from vrrpd.proto.stats import Counters
+from vrrpd.proto.timers import MS, SECOND, active_down_interval, skew_time
+
+LINGER = 200 * MS
+REPEATS = (1 * MS, 10 * MS, 20 * MS)
+ANSWER_MARGIN = 50 * MS
+LONGEST_WAIT_FOR_ANSWER = 5 * SECOND
+REMEMBERED_SOURCES = 256  # in multicast anybody may claim to be anybody
+HANDING_OVER = "handing over"
+
+
+class VirtualRouter:
+    """One virtual router.
+
+    Attributes:
+        settings: the constants.
+        state: where it is; replaced, never changed.
+        source: our own address while taking part, None otherwise.
+        healthy: the last verdict of the checks.
+        reason: why the role is what it is, for people.
+        counters: see `Counters`.
+        heard: when each source was last heard, nanoseconds; the latest last, the oldest forgotten.
+        active_address: source of the Active as far as this node knows.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.state: State = Initialize()
+        self.source: Address | None = None
+        self.healthy = True
+        self.reason = "not started"
+        self.counters = Counters()
+        self.heard: dict[Address, int] = {}
+        self._origin: Address | None = None  # what the last Startup said; it outlives a stop, for the last priority 0
+        self._priority = settings.priority
+        self._healthy_since = 0
+        self._dialects: dict[Address, Dialect] = {}
+        self._encoded: dict[tuple[int, Address], tuple[Dialect, bytes]] = {}
+
+    @property
+    def deadline(self) -> int | None:
+        """When the next `Tick` is due, nanoseconds; None while nothing is."""
+        return self.state.deadline
+
+    @property
+    def effective_priority(self) -> int:
+        """The priority of the election: UNHEALTHY for a node that is out but serves as the last resort."""
+        return self._priority if self.healthy else min(self._priority, UNHEALTHY)
+
+    @property
+    def takes_part(self) -> bool:
+        """False while a failed check keeps this node from serving at all (`on_all_failed: release`)."""
+        return self.healthy or self.settings.on_all_failed is OnAllFailed.KEEP
+
+    @property
+    def role(self) -> Role:
+        """The state as others see it."""
+        match self.state:
+            case Initialize():
+                return Role.INITIALIZE
+            case Backup():
+                return Role.BACKUP
+            case Active() | Leaving():
+                return Role.ACTIVE
+
+    @property
+    def holds_addresses(self) -> bool:
+        """True exactly while Active or Leaving."""
+        return isinstance(self.state, Active | Leaving)
+
+    @property
+    def active_address(self) -> Address | None:
+        """Source of the Active as far as this node knows."""
+        match self.state:
+            case Active():
+                return self.source
+            case Backup(active=address) | Leaving(successor=Backup(active=address)):
+                return address
+            case Leaving():
+                return self.source
+            case Initialize():
+                return None
+
+    def datagrams(self, priority: int) -> list[tuple[Address, bytes]]:
+        """Destinations and bytes of an advertisement of this priority, encoded once per change."""
+        settings = self.settings
+        group = (GROUPS[settings.family],)
+        return [(to, self._encode(priority, to)) for to in (settings.peers if settings.unicast else group)]
+
+    def handle(self, event: Event, now: int) -> list[Effect]:
+        """Take one event and return what must be done about it, in order.
+
+        Args:
+            event: what happened.
+            now: nanoseconds on the caller's monotonic clock, never going back.
+        """
+        if isinstance(event, Received):
+            if event.source == self.source:
+                return []  # our own packet came back, or our address is used twice: no reason to demote
+            self._learn(event, now)
+        if isinstance(event, Adjust):
+            return self._adjust(event, now)
+        match self.state:
+            case Initialize():
+                return self._in_initialize(event, now)
+            case Backup() as state:
+                return self._in_backup(state, event, now)
+            case Active() as state:
+                return self._in_active(state, event, now)
+            case Leaving() as state:
+                return self._in_leaving(state, event, now)
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    # ---------------------------------------------------------------- one handler a state
+
+    def _in_initialize(self, event: Event, now: int) -> list[Effect]:
+        if isinstance(event, Shutdown | Leave):
+            self.source, self.reason = None, event.reason
+        if not isinstance(event, Startup):
+            return []
+        self.source = self._origin = event.source
+        self._encoded.clear()
+        self._healthy_since = now
+        return self._start(now)
+
+    def _in_backup(self, state: Backup, event: Event, now: int) -> list[Effect]:
+        match event:
+            case Shutdown(reason) | Leave(reason):  # RFC 9568 6.4.2: no advertisement
+                return self._stop(reason)
+            case Tick():
+                return self._become_active(state, now) if now >= state.deadline else []
+            case NetworkHeard():
+                self.state = replace(state, hear_until=None)
+                return []
+            case Received(advert=Advertisement(priority=0), source=source):
+                if state.active in (None, source):
+                    self.state = self._hurry(state, now)
+                else:
+                    self.counters.stray_zero += 1
+                return []
+            case ActiveLeft():
+                self.state = self._hurry(state, now)
+                return []
+            case Received():
+                self.state = self._follow(state, event, now)
+                return []
+            case Startup() | Adjust() | Yield():
+                return []
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    def _in_active(self, state: Active, event: Event, now: int) -> list[Effect]:
+        match event:
+            case Shutdown(reason):  # RFC 9568 6.4.3
+                zero = self._say_zero()
+                return [zero, *self._stop(reason)]
+            case Leave(reason):
+                return self._leave(now, stop=True, wait=self._answer_wait, reason=reason)
+            case Tick():
+                return self._advertise_if_due(state, now)
+            case Received(advert=Advertisement(priority=0)):  # RFC 9568 6.4.3: answer, and re-arm
+                self.state = replace(state, advert_at=now + self.settings.interval)
+                return [self._say()]
+            case Received() if self._loses_to(event):
+                order = Yield(not self._in_contest(state, now), outranked=True, reason=self._beaten_by(event))
+                return self._give_way(order, self._backup_behind(event, now), now)
+            case Received():
+                return self._contradict(state, now)
+            case Yield():
+                return self._give_way(event, self._backup_unknown(now), now)
+            case Startup() | Adjust() | NetworkHeard() | ActiveLeft():
+                return []
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    def _in_leaving(self, state: Leaving, event: Event, now: int) -> list[Effect]:
+        match event:
+            case Shutdown(reason):
+                return self._stop(reason)
+            case Leave(reason):
+                until = min(state.until, now + LINGER) if state.successor else now + self._answer_wait
+                self.state = replace(state, stop=True, until=until)
+                return [self._transition(Role.ACTIVE, f"{HANDING_OVER}: {reason}")]
+            case Tick():
+                return self._tick_leaving(state, now)
+            case Received(advert=Advertisement(priority=0), source=source):
+                if state.successor and state.successor.active in (None, source):
+                    self.state = replace(state, successor=self._hurry(state.successor, now))
+                return []
+            case Received():
+                self.state = self._answered(state, self._backup_behind(event, now), now)
+                return []
+            case Yield():
+                self.state = self._answered(state, self._backup_unknown(now), now) if not state.successor else state
+                return []
+            case Startup() | Adjust() | NetworkHeard() | ActiveLeft():
+                return []
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    # ---------------------------------------------------------------- priority and health
+
+    def _adjust(self, event: Adjust, now: int) -> list[Effect]:
+        before = self.effective_priority
+        if event.healthy and not self.healthy:
+            self._healthy_since = now
+        self._priority, self.healthy = event.priority, event.healthy
+        after = self.effective_priority
+        match self.state:
+            case Initialize():
+                return self._start(now) if self.source is not None else []
+            case Backup() as state:
+                return self._adjust_backup(state, before, after, event.reason)
+            case Active():
+                return self._adjust_active(before, after, event.reason, now)
+            case Leaving() as state:
+                if not state.stop and not state.successor and after > before:
+                    self.state = replace(state, until=min(state.until, now + self._skew(self.settings.interval)))
+                return []
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    def _adjust_backup(self, state: Backup, before: int, after: int, reason: str) -> list[Effect]:
+        if not self.takes_part:
+            previous = self.role
+            self.state = Initialize()
+            return [self._transition(previous, reason)]
+        shift = self._skew(state.interval, after) - self._skew(state.interval, before)
+        self.state = replace(state, down_at=state.down_at + shift)
+        return []
+
+    def _adjust_active(self, before: int, after: int, reason: str, now: int) -> list[Effect]:
+        """A lower priority starts an election that includes ourselves: backups are silent, so we must ask."""
+        if not self.takes_part:
+            return self._leave(now, stop=False, wait=self._answer_wait, reason=reason)
+        highest = self.settings.highest_other
+        if after >= before or (highest is not None and after > highest):
+            return []
+        wait = self._skew(self.settings.interval) if self.healthy else self._answer_wait
+        return self._leave(now, stop=False, wait=wait, reason=reason)
+
+    # ---------------------------------------------------------------- steps between states
+
+    def _start(self, now: int) -> list[Effect]:
+        """RFC 9568 6.4.1."""
+        if not self.takes_part:
+            return []
+        interval = self.settings.interval
+        if self.effective_priority == OWNER:
+            return self._become_active(None, now)
+        hear = self.settings.hear_first
+        self.state = Backup(
+            now + self._down_interval(interval), interval, hear_until=None if hear is None else now + hear
+        )
+        return [self._transition(Role.INITIALIZE, "started")]
+
+    def _become_active(self, state: Backup | None, now: int) -> list[Effect]:
+        previous = self.role
+        self.state = Active(advert_at=now + self.settings.interval, since=now)
+        transition = self._transition(previous, self._why_active(state, now))
+        return [self._say(), Acquire(), Announce(), transition]
+
+    def _why_active(self, state: Backup | None, now: int) -> str:
+        if state is None:
+            return "address owner"
+        if state.active is None:
+            return "no Active was heard"
+        silence = now - self.heard.get(state.active, now)
+        if state.outranked is not None and silence < self.settings.down_adverts * state.interval:
+            return f"{state.active} advertises priority {state.outranked}, ours is {self.effective_priority}"
+        return f"{state.active} fell silent or left"
+
+    def _stop(self, reason: str) -> list[Effect]:
+        """To Initialize at once."""
+        previous, held = self.role, self.holds_addresses
+        self.state, self.source = Initialize(), None
+        transition = self._transition(previous, reason)
+        return [Release(), transition] if held else [transition]
+
+    def _leave(self, now: int, *, stop: bool, wait: int, reason: str) -> list[Effect]:
+        """From Active to Leaving, nobody known yet who takes over."""
+        repeats = tuple(now + after for after in REPEATS if after < wait)
+        self.state = Leaving(now + wait, stop=stop, repeats=repeats)
+        return [self._say_zero(), self._transition(Role.ACTIVE, f"{HANDING_OVER}: {reason}")]
+
+    def _give_way(self, order: Yield, successor: Backup, now: int) -> list[Effect]:
+        """Another is Active. After long service linger, as in any hand-over; in a contest let go at once.
+
+        The losing priority is said once more: the winner may have been Active all the time and never have heard of us,
+        while the link learnt our address; it contradicts, and announces again.
+        """
+        last_word = [self._say()] if order.outranked else []
+        if order.linger:
+            self.state = Leaving(now + LINGER, stop=False, successor=successor)
+            return [*last_word, self._transition(Role.ACTIVE, f"{HANDING_OVER}: {order.reason}")]
+        self.counters.contests += 1
+        self.state = successor
+        return [Release(), *last_word, self._transition(Role.ACTIVE, order.reason)]
+
+    def _tick_leaving(self, state: Leaving, now: int) -> list[Effect]:
+        if now >= state.until and state.successor is None and not state.stop and self.takes_part:
+            self.state = Active(advert_at=now + self.settings.interval, since=now)
+            return [self._say(), Announce(), self._transition(Role.ACTIVE, "nobody else took the role: kept")]
+        due = [at for at in state.repeats if at <= now]
+        zeros: list[Effect] = [self._say_zero()] if due else []
+        if now < state.until:
+            self.state = replace(state, repeats=state.repeats[len(due) :])
+            return zeros
+        reason = "handed over" if state.successor else "left; nobody answered"
+        if state.stop:
+            return [*zeros, *self._stop(reason)]
+        self.state = state.successor if state.successor and self.takes_part else Initialize()
+        return [*zeros, Release(), self._transition(Role.ACTIVE, reason)]
+
+    # ---------------------------------------------------------------- pieces of the handlers
+
+    def _advertise_if_due(self, state: Active, now: int) -> list[Effect]:
+        """Adver_Timer, on an absolute schedule: lateness of one does not move the next."""
+        if now < state.advert_at:
+            return []
+        following = state.advert_at + self.settings.interval
+        if following <= now:
+            following = now + self.settings.interval
+        self.state = replace(state, advert_at=following)
+        return [self._say()]
+
+    def _contradict(self, state: Active, now: int) -> list[Effect]:
+        """RFC 9568 6.4.3: tell a lower Active at once, but not at the rate of a quarrel; and tell the link."""
+        self.counters.contests += 1
+        if state.replied_at is not None and now - state.replied_at < self.settings.interval // 4:
+            return [Announce()]
+        self.state = replace(state, replied_at=now)
+        return [self._say(), Announce()]
+
+    def _follow(self, state: Backup, event: Received, now: int) -> Backup:
+        """An advertisement with a priority above 0, heard as Backup (RFC 9568 6.4.2)."""
+        priority = event.advert.priority
+        if self._preempts(priority, now):
+            return replace(state, active=event.source, hear_until=None, outranked=priority)
+        return self._backup_behind(event, now)
+
+    def _preempts(self, priority: int, now: int) -> bool:
+        """True where the advertisement is discarded and our timer runs on."""
+        mine = self.effective_priority
+        if priority >= mine:
+            return False
+        if priority == UNHEALTHY or mine == OWNER:
+            return True  # a healthy node always takes over from a last resort; RFC 9568 6.1: so does an owner
+        return self.settings.preempt and now - self._healthy_since >= self.settings.preempt_delay
+
+    def _hurry(self, state: Backup, now: int) -> Backup:
+        """Priority 0: Skew_Time from now, never later than the timer that runs already, so repeats cost nothing."""
+        return replace(
+            state, down_at=min(state.down_at, now + self._skew(state.interval)), hear_until=None, outranked=None
+        )
+
+    def _answered(self, state: Leaving, successor: Backup, now: int) -> Leaving:
+        until = state.until if state.successor else now + LINGER
+        return replace(state, until=until, repeats=(), successor=successor)
+
+    def _in_contest(self, state: Active, now: int) -> bool:
+        """True while another Backup may have fired at the same moment as we did."""
+        return now - state.since < self._down_interval(self.settings.interval)
+
+    def _loses_to(self, event: Received) -> bool:
+        """RFC 9568 6.4.3: higher priority, or the same and a higher address."""
+        theirs, mine = event.advert.priority, self.effective_priority
+        if theirs != mine or self.source is None or event.tie_elsewhere:
+            return theirs > mine
+        return int(event.source) > int(self.source)
+
+    def _backup_behind(self, event: Received, now: int) -> Backup:
+        """Backup with its timer armed by this advertisement."""
+        interval = self.settings.interval
+        if self.settings.version == 3:  # RFC 9568 6.4.2: adopt the Active's interval
+            interval = min(event.advert.interval, self.settings.max_learned_interval)
+        return Backup(now + self._down_interval(interval), interval, event.source)
+
+    def _backup_unknown(self, now: int) -> Backup:
+        interval = self.settings.interval
+        return Backup(now + self._down_interval(interval), interval)
+
+    def _beaten_by(self, event: Received) -> str:
+        return f"{event.source} advertises priority {event.advert.priority}, ours is {self.effective_priority}"
+
+    def _learn(self, event: Received, now: int) -> None:
+        self.heard.pop(event.source, None)
+        self.heard[event.source] = now
+        if len(self.heard) > REMEMBERED_SOURCES:
+            del self.heard[next(iter(self.heard))]
+        to = event.source if self.settings.unicast else GROUPS[self.settings.family]
+        self._dialects[to] = event.dialect
+        self.counters.adverts_received += 1
+        self.counters.zeros_received += event.advert.priority == 0
+        self.counters.dialects[event.dialect] += 1
+
+    def _say(self) -> SendAdvert:
+        self.counters.adverts_sent += 1
+        return SendAdvert(self.effective_priority)
+
+    def _say_zero(self) -> SendAdvert:
+        self.counters.adverts_sent += 1
+        self.counters.zeros_sent += 1
+        return SendAdvert(0)
+
+    def _transition(self, previous: Role, reason: str) -> Transition:
+        self.counters.transitions += previous is not self.role
+        self.reason = reason
+        return Transition(previous, self.role, reason)
+
+    def _encode(self, priority: int, destination: Address) -> bytes:
+        assert self._origin is not None, "nothing is sent before the first Startup"
+        dialect = self._dialect_for(destination)
+        known = self._encoded.get((priority, destination))
+        if known is not None and known[0] is dialect:
+            return known[1]
+        s = self.settings
+        advert = Advertisement(s.version, s.vrid, priority, s.interval, s.addresses)
+        payload = encode(advert, self._origin, destination, dialect)
+        self._encoded[priority, destination] = dialect, payload
+        return payload
+
+    def _dialect_for(self, destination: Address) -> Dialect:
+        match self.settings.checksum:
+            case Checksum.RFC5798:
+                return Dialect.PSEUDO
+            case Checksum.RFC9568:
+                return Dialect.MESSAGE
+            case Checksum.AUTO:
+                return self._dialects.get(destination, Dialect.PSEUDO)
+
+    def _skew(self, interval: int, priority: int | None = None) -> int:
+        return skew_time(self.settings.version, priority or self.effective_priority, interval)
+
+    def _down_interval(self, interval: int) -> int:
+        s = self.settings
+        return active_down_interval(s.version, self.effective_priority, interval, s.down_adverts)
+
+    @property
+    def _answer_wait(self) -> int:
+        return min(self.settings.interval + ANSWER_MARGIN, LONGEST_WAIT_FOR_ANSWER)

@@ -1,0 +1,87 @@
+"""Where a virtual router can be: RFC 9568 section 6.4 and Leaving, each with the deadline that it waits for.
+
+States are values, replaced and never changed, so a test can put a router anywhere and compare where it went.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from vrrpd.proto.settings import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Initialize:
+    """Taking no part (RFC 9568 6.4.1)."""
+
+    deadline: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """Watching the Active (RFC 9568 6.4.2).
+
+    Attributes:
+        down_at: when Active_Down_Timer fires.
+        interval: Active_Adver_Interval, learnt from the Active (version 3).
+        active: source of the last advertisement, None where none was heard.
+        hear_until: no step to Active before this time unless the network is heard; None once it was.
+        outranked: priority of the Active where it is too low to re-arm the timer: we are about to preempt it.
+    """
+
+    down_at: int
+    interval: int
+    active: Address | None = None
+    hear_until: int | None = None
+    outranked: int | None = None
+
+    @property
+    def deadline(self) -> int:
+        """When `Tick` has something to do."""
+        return max(self.down_at, self.hear_until or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """Advertising and answering for the addresses (RFC 9568 6.4.3).
+
+    Attributes:
+        advert_at: when Adver_Timer fires.
+        since: when the role was taken.
+        replied_at: when a contradicting advertisement was last answered at once.
+    """
+
+    advert_at: int
+    since: int
+    replied_at: int | None = None
+
+    @property
+    def deadline(self) -> int:
+        """When `Tick` has something to do."""
+        return self.advert_at
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """Handing over, addresses still here.
+
+    Attributes:
+        until: when this ends.
+        stop: True where the router takes no part afterwards, whoever answers.
+        repeats: times of the priority-0 advertisements still to come.
+        successor: what a Backup would know of the next Active; None while nobody answered.
+    """
+
+    until: int
+    stop: bool
+    repeats: tuple[int, ...] = ()
+    successor: Backup | None = None
+
+    @property
+    def deadline(self) -> int:
+        """When `Tick` has something to do."""
+        return min((self.until, *self.repeats))
+
+
+State: TypeAlias = Initialize | Backup | Active | Leaving

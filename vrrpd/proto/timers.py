@@ -1,0 +1,30 @@
+"""The timers of RFC 9568 section 6.1 and RFC 3768 section 6.1, in integer nanoseconds.
+
+Every time in the protocol core is an `int` of nanoseconds on one monotonic clock that the caller reads. Products come
+before quotients, so that no interval is truncated on the way (an implementation that cut Skew_Time down to whole
+seconds took over at once).
+"""
+
+from __future__ import annotations
+
+MS = 1_000_000
+CENTISECOND = 10 * MS
+SECOND = 1_000 * MS
+
+
+def skew_time(version: int, priority: int, interval: int) -> int:
+    """How long a Backup of this priority waits beyond three silent intervals, in nanoseconds.
+
+    Args:
+        version: 2 or 3.
+        priority: effective priority, 1..255.
+        interval: Active_Adver_Interval in nanoseconds; without influence in version 2 (RFC 3768 6.1).
+    """
+    if version == 2:
+        interval = SECOND  # RFC 3768 6.1: (256 - Priority) / 256 seconds, whatever the interval
+    return (256 - priority) * interval // 256  # RFC 9568 6.1
+
+
+def active_down_interval(version: int, priority: int, interval: int, down_adverts: int = 3) -> int:
+    """How long a Backup waits for an advertisement before it takes over, in nanoseconds (RFC 9568 6.1)."""
+    return down_adverts * interval + skew_time(version, priority, interval)
