@@ -9,13 +9,16 @@ from __future__ import annotations
 import sys
 
 from vrrpd.cli import group
-from vrrpd.errors import VrrpdError
+from vrrpd.errors import ConfigError, VrrpdError
 
 
 def main() -> None:
     """Entry point of the command line."""
     try:
         group(prog_name="vrrpd")
+    except ConfigError as error:  # its lines begin with FILE:LINE:COLUMN, for editors that jump there
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)
     except VrrpdError as error:
         sys.stderr.write(f"vrrpd: {error}\n")
         sys.exit(1)

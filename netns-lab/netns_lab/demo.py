@@ -95,7 +95,7 @@ def demonstrate(kind: str, console: Console) -> None:
         _ask(console, lab, settings)
         console.rule("what the client saw, a new connection every 2 ms")
         for act in _ACTS:
-            console.print(*draw(act.text, lab.history, act.mark), sep="\n", highlight=False, soft_wrap=True)
+            console.print(*draw(act, lab.history), sep="\n", highlight=False, soft_wrap=True)
 
 
 def _introduce(console: Console, lab: Lab, kind: str) -> None:
@@ -126,28 +126,27 @@ def _get(address: str) -> tuple[str, str]:
     return node, text
 
 
-def draw(title: str, history: History, mark: str) -> Iterator[str]:
-    """Draw what the client saw around a moment.
+def draw(act: Act, history: History) -> Iterator[str]:
+    """Draw what the client saw of an act, around the moment in which the next node begins to answer.
 
     Args:
-        title: what happened.
+        act: what happened.
         history: with the answers of the probe.
-        mark: the moment.
 
     Yields:
         A line with the outage, and a line of slices of time.
     """
-    start = history.mark(mark) or 0
-    later = [event.t for event in history.events("step", since=start + 1) if event["mark"]]
-    finish = min(later)
-    replies = [event for event in history.events("reply", until=finish) if event["target"] == "shared"]
-    before = [event.t for event in replies if event.t < start][-1:]
-    outage = longest_gap([*before, *(event.t for event in replies if event.t >= start), finish])
+    start = history.mark(act.mark) or 0
+    finish = min(event.t for event in history.events("step", since=start + 1) if event["mark"])
+    answered = [(e.t, str(e["node"])) for e in history.events("reply", until=finish) if e["target"] == "shared"]
+    before = [t for t, _ in answered if t < start][-1:]
+    outage = longest_gap([*before, *(t for t, _ in answered if t >= start), finish])
+    change = next((t for t, node in answered if t >= start and node == act.serves), finish)
     slice_ns = next((ms for ms in _SLICES_MS if outage <= ms * _LONGEST_DOTS * MS), _SLICES_MS[-1]) * MS
-    answered = [(event.t, str(event["node"])) for event in replies]
-    yield f"{title}: [bold]{show(outage)}[/] without an answer (below, a character is {slice_ns // MS} ms)"
-    count = min(_WIDTH, _BEFORE + (finish - start) // slice_ns)
-    yield f"  {_line(answered, start - _BEFORE * slice_ns, count, slice_ns)}"
+    begin = change - outage - _BEFORE * slice_ns
+    count = min(_WIDTH, (finish - begin) // slice_ns)
+    yield f"{act.text}: [bold]{show(outage)}[/] without an answer (below, a character is {slice_ns // MS} ms)"
+    yield f"  {_line(answered, begin, count, slice_ns)}"
 
 
 def _line(answered: Sequence[tuple[int, str]], start: int, count: int, slice_ns: int) -> str:

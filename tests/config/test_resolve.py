@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from ipaddress import IPv6Interface, ip_address, ip_interface
+from pathlib import Path
 
 import pytest
 
 from vrrpd.config import (
     AgentSpec,
     Announce,
+    CheckKinds,
     CheckSpec,
     File,
     HostAddress,
@@ -15,6 +17,7 @@ from vrrpd.config import (
     MemberSpec,
     SharedAddress,
     examine,
+    load,
     resolve,
 )
 from vrrpd.errors import ConfigError
@@ -111,6 +114,19 @@ def test_the_complete_file_of_the_manual_becomes_one_virtual_router(file_of: Fil
         announce=Announce((0, 50 * MS, 100 * MS, 300 * MS), 60 * SECOND),
         names={lb1: "lb1", lb2: "lb2", lb3: "lb3"},
     )
+
+
+def test_a_right_file_can_be_loaded(tmp_path: Path, kinds: CheckKinds) -> None:
+    path = tmp_path / "vrrpd.yaml"
+    path.write_text(PRODUCT)
+    assert resolve(load(str(path), kinds), LB1).routers[0].name == "web"
+
+
+def test_a_named_node_in_a_file_without_nodes_still_has_its_routers(file_of: FileOf) -> None:
+    file = file_of("node: me\nrouters:\n  web: {vrid: 51, interface: eth0, priority: 7, addresses: [10.0.0.100]}\n")
+    spec = resolve(file, LB1)
+    assert spec.node == "me"
+    assert (only(spec).settings.priority, only(spec).settings.highest_other) == (7, None)
 
 
 def test_the_same_file_resolves_to_equal_states_so_that_a_reload_sees_no_change(file_of: FileOf) -> None:
@@ -367,12 +383,19 @@ def test_an_interface_the_host_does_not_have_is_refused(file_of: FileOf) -> None
         PAIR + "routers:\n  web: {vrid: 51, interface: eth9, addresses: [{address: 10.0.0.100, device: eth8}]}\n"
         "  map: {vrid: 52, interface: {lb1: eth7, lb2: eth1}, addresses: [10.0.0.101]}\n"
     )
+    wait = "name the node (--node, 'node') to wait for it"
     assert refused(file, LB1) == [
-        "3:30: this host has no interface 'eth9'; it has eth0 and lo",
-        "3:78: this host has no interface 'eth8'; it has eth0 and lo",
-        "4:36: this host has no interface 'eth7'; it has eth0 and lo",
+        f"3:30: this host has no interface 'eth9'; it has eth0 and lo; {wait}",
+        f"3:78: this host has no interface 'eth8'; it has eth0 and lo; {wait}",
+        f"4:36: this host has no interface 'eth7'; it has eth0 and lo; {wait}",
     ]
-    assert refused(file, HostFacts(frozenset(), ()), "lb1")[0].endswith("it has none")
+
+
+def test_an_interface_that_is_not_there_yet_is_waited_for_where_the_node_is_named(file_of: FileOf) -> None:
+    file = file_of(PAIR + "routers:\n  web: {vrid: 51, interface: eth9, addresses: [10.0.0.100]}\n")
+    spec = resolve(file, HostFacts(frozenset(), ()), "lb1")
+    assert spec.routers[0].members[0].interface == "eth9"
+    assert [warning.text for warning in spec.warnings] == ["this host has no interface 'eth9'; it has none"]
 
 
 def test_an_own_address_on_another_interface_than_the_named_one_is_a_warning(file_of: FileOf) -> None:

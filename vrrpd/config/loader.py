@@ -248,7 +248,7 @@ class _Builder:
 
     def _scalar(self, event: events.ScalarEvent) -> None:
         mark = _mark(event.start_mark)
-        odd = _FORBIDDEN.search(event.value)  # by an escape such as "\\0" in double quotes
+        odd = _FORBIDDEN.search(event.value)  # by an escape such as "\0" in double quotes
         if odd:
             self._parsed.report(mark, f"character U+{ord(odd.group()):04X} has no place here; remove it")
         parent = self._stack[-1] if self._stack else None

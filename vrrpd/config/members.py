@@ -25,6 +25,9 @@ from vrrpd.proto.settings import Address, Family, Settings
 _GLOBAL, _LINK = 0, 253  # scopes of rtnetlink(7)
 
 
+TO_WAIT = "name the node (--node, 'node') to wait for it"
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Which node the routers are for, and what is known of its host.
@@ -136,7 +139,7 @@ class Builder:
             self.report.wrong(
                 path,
                 f"{own}, {who}, is not on this host",
-                "add it to an interface, correct it here, or name the node (--node, 'node') to wait for it",
+                f"add it to an interface, correct it here, or {TO_WAIT}",
             )
             return None
         if named is not None and named not in holders:
@@ -159,12 +162,15 @@ class Builder:
         return (*(top if router.keys.nodes is None else router.path("nodes")), self.place.node)
 
     def _has_interface(self, path: Path, name: str) -> bool:
-        """Whether the host has an interface; reports it where not."""
+        """Whether the host has an interface; where not, that is a mistake, or to be waited for like an address."""
         facts = self.place.facts
         if facts is None or name in facts.interfaces:
             return True
         has = f"it has {listed(sorted(facts.interfaces))}" if facts.interfaces else "it has none"
-        self.report.wrong(path, f"this host has no interface {quote(name)}", f"{has}")
+        tell = self.report.odd if self.place.by_name else self.report.wrong
+        tell(
+            path, f"this host has no interface {quote(name)}", f"{has}" + ("" if self.place.by_name else f"; {TO_WAIT}")
+        )
         return False
 
     def _claim(self, router: Router, family: Family, interface: str, source: Address | None) -> None:

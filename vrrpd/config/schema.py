@@ -35,10 +35,6 @@ class _ForEditors(GenerateJsonSchema):
         """The description says the default in the words of the file."""
         return self.generate_inner(schema["schema"])
 
-    def get_title_from_name(self, name: str) -> str:
-        """The key itself."""
-        return name
-
     def field_title_should_be_set(self, schema: Any) -> bool:
         """No titles beside the keys."""
         return False

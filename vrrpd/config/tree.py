@@ -60,13 +60,11 @@ Node: TypeAlias = Text | Sequence | Table
 
 def plain(node: Node) -> Plain:
     """The values of a tree: `str`, `list` and `dict`."""
-    match node:
-        case Text():
-            return node.text
-        case Sequence():
-            return [plain(item) for item in node.items]
-        case Table():
-            return {key: plain(value) for key, (_, value) in node.entries.items()}
+    if isinstance(node, Text):
+        return node.text
+    if isinstance(node, Sequence):
+        return [plain(item) for item in node.items]
+    return {key: plain(value) for key, (_, value) in node.entries.items()}
 
 
 def _steps(root: Node, path: Iterable[object]) -> Iterator[tuple[str | int, Mark, Node]]:
@@ -109,23 +107,15 @@ def place(root: Node, path: Iterable[object], *, key: bool = False) -> Mark:
 
 
 def without(root: Node, paths: Iterable[Path]) -> Node:
-    """The same tree with some nodes cut out. Paths count in the tree as it was before; the root always stays."""
+    """The same tree with some nodes cut out; paths count in the tree as it was before, and none is the root's own."""
     cuts: dict[str | int, list[Path]] = {}
-    for path in paths:
-        if path:
-            cuts.setdefault(path[0], []).append(path[1:])
-    match root:
-        case Text():
-            return root
-        case Sequence():
-            kept = ((cuts.get(index), item) for index, item in enumerate(root.items))
-            return Sequence(root.mark, [without(item, cut or ()) for cut, item in kept if () not in (cut or ())])
-        case Table():
-            return Table(
-                root.mark,
-                {
-                    key: (mark, without(value, cuts.get(key, ())))
-                    for key, (mark, value) in root.entries.items()
-                    if () not in cuts.get(key, ())
-                },
-            )
+    for first, *rest in paths:
+        cuts.setdefault(first, []).append(tuple(rest))
+    if isinstance(root, Text):
+        return root
+    if isinstance(root, Sequence):
+        kept = [(cuts.get(index, []), item) for index, item in enumerate(root.items)]
+        return Sequence(root.mark, [without(item, cut) for cut, item in kept if () not in cut])
+    left = {key: (mark, value, cuts.get(key, [])) for key, (mark, value) in root.entries.items()}
+    entries = {key: (mark, without(value, cut)) for key, (mark, value, cut) in left.items() if () not in cut}
+    return Table(root.mark, entries)

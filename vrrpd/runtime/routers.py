@@ -28,8 +28,6 @@ from vrrpd.runtime.links import Links
 from vrrpd.runtime.member import Footing, Member
 from vrrpd.runtime.ports import Ports
 
-log = logging.getLogger(__name__)
-
 STRANGERS = {Reason.SOURCE, Reason.MODE}
 SILENT = {Reason.LENGTH, Reason.CARP, Reason.VRID}
 
@@ -98,7 +96,8 @@ class Router:
             [each.settings for each in spec.members],
             {address: name for each in spec.members for address, name in each.names.items()},
         )
-        self.alarms = Alarms(lambda text: log.warning("%s: %s", spec.name, text))
+        self._log = logging.getLogger(f"vrrpd.{spec.name}")
+        self.alarms = Alarms(self._log.warning)
         self.fault: str | None = None
         self.leaving = False
         self.since = services.now()
@@ -134,7 +133,7 @@ class Router:
         if trouble is None and not self.leaving and self.members[0].footing is None:
             trouble = self._stand_up(ready)
         if trouble != self.fault:
-            log.log(logging.WARNING if trouble else logging.INFO, "%s: %s", self.spec.name, trouble or "fault is over")
+            self._log.log(logging.WARNING if trouble else logging.INFO, "%s", trouble or "fault is over")
             self.fault = trouble
         self._after()
 
@@ -277,7 +276,7 @@ class Router:
 
     def _log_transition(self, index: int, previous: Role, role: Role, reason: str) -> None:
         if index == 0:
-            log.info("%s: %s -> %s: %s", self.spec.name, previous, role, reason)
+            self._log.info("%s -> %s: %s", previous, role, reason)
         if previous is not role:
             self.since = self._services.now()
 
@@ -335,4 +334,4 @@ class Router:
         """Log a difference once; a bounded number of them, for sources can be forged."""
         if (what, source) not in self._noted and len(self._noted) < 64:
             self._noted.add((what, source))
-            log.info("%s: %s %s", self.spec.name, source, text)
+            self._log.info("%s %s", source, text)
