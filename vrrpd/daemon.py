@@ -26,16 +26,16 @@ import trio
 from vrrpd.checks.base import Status, Timing, run_check
 from vrrpd.checks.registry import build, kinds
 from vrrpd.config import load, resolve
-from vrrpd.config.spec import AgentSpec, CheckSpec, HostAddress, HostFacts
+from vrrpd.config.spec import AgentSpec, CheckSpec
 from vrrpd.control.client import DEFAULT_CONTROL
 from vrrpd.control.lock import NamespaceLock
 from vrrpd.control.server import serve
 from vrrpd.control.service import READY, STOPPING, notify
 from vrrpd.errors import VrrpdError
 from vrrpd.linux.capabilities import require_capabilities
-from vrrpd.linux.netlink import Snapshot
 from vrrpd.log import setup
 from vrrpd.runtime.kernel import Kernel, this_machine
+from vrrpd.runtime.links import host_facts
 from vrrpd.runtime.routers import CheckState
 from vrrpd.runtime.status import status
 from vrrpd.runtime.supervisor import Runtime
@@ -74,13 +74,6 @@ def run_agent(options: Options) -> None:
             raise _first(group) from None
         finally:
             writer.close()
-
-
-def host_facts(snapshot: Snapshot) -> HostFacts:
-    """The facts that a configuration depends on, without what an agent put there."""
-    names = {link.index: link.name for link in snapshot.links}
-    found = [HostAddress(names[a.index], a.address) for a in snapshot.addresses if not a.ours and a.index in names]
-    return HostFacts(frozenset(names.values()), tuple(found))
 
 
 async def _agent(kernel: Kernel, spec: AgentSpec, control: str, lock: NamespaceLock) -> None:

@@ -198,6 +198,7 @@ class Lab:
         for host in self.topology.hosts():
             namespace = directory.prefix + host.name
             self.nodes[host.name] = Node(host, namespace, directory.path / host.name)
+            self._resources.callback(self.nodes[host.name].kill_all)
         switch = self._resources.enter_context(kernel.control_socket(directory.prefix + SWITCH))
         self._switch = switch
         nodes = [host.name for host in self.members()]

@@ -136,6 +136,7 @@ class Node:
         self.namespace = namespace
         self.directory = directory
         self.processes: dict[str, Process] = {}
+        self._started: list[Process] = []
         directory.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -171,12 +172,14 @@ class Node:
             )
         process = Process(name, popen, log)
         self.processes[name] = process
+        self._started.append(process)
         return process
 
     def kill_all(self) -> None:
         """End everything that the lab started here at once, as a power cut does."""
-        for process in self.processes.values():
+        for process in self._started:
             process.signal(signal.SIGKILL, group=True)
-        for process in self.processes.values():
+        for process in self._started:
             process.wait(5)
+        self._started.clear()
         self.processes.clear()

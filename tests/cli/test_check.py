@@ -71,7 +71,10 @@ def test_all_mistakes_are_listed_and_the_exit_status_is_1(path: Path) -> None:
             "add 'track: [proxy]' to a router, or remove the check"
         ),
         f"{path}:4:15: 0 is out of range; write 1..255",
-        f"{path}:4:57: this host has no interface 'eth7'; it has eth0 and lo; name the node (--node, 'node') to wait for it",
+        (
+            f"{path}:4:57: this host has no interface 'eth7' (it has eth0 and lo); "
+            "correct it, or name the node (--node, 'node') to wait for it"
+        ),
         "3 mistakes found; no agent would start with this file",
     ]
 

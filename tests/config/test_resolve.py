@@ -383,11 +383,11 @@ def test_an_interface_the_host_does_not_have_is_refused(file_of: FileOf) -> None
         PAIR + "routers:\n  web: {vrid: 51, interface: eth9, addresses: [{address: 10.0.0.100, device: eth8}]}\n"
         "  map: {vrid: 52, interface: {lb1: eth7, lb2: eth1}, addresses: [10.0.0.101]}\n"
     )
-    wait = "name the node (--node, 'node') to wait for it"
+    has, wait = "(it has eth0 and lo)", "name the node (--node, 'node') to wait for it"
     assert refused(file, LB1) == [
-        f"3:30: this host has no interface 'eth9'; it has eth0 and lo; {wait}",
-        f"3:78: this host has no interface 'eth8'; it has eth0 and lo; {wait}",
-        f"4:36: this host has no interface 'eth7'; it has eth0 and lo; {wait}",
+        f"3:30: this host has no interface 'eth9' {has}; correct it, or {wait}",
+        f"3:78: this host has no interface 'eth8' {has}; correct it, or {wait}",
+        f"4:36: this host has no interface 'eth7' {has}; correct it, or {wait}",
     ]
 
 
@@ -395,7 +395,9 @@ def test_an_interface_that_is_not_there_yet_is_waited_for_where_the_node_is_name
     file = file_of(PAIR + "routers:\n  web: {vrid: 51, interface: eth9, addresses: [10.0.0.100]}\n")
     spec = resolve(file, HostFacts(frozenset(), ()), "lb1")
     assert spec.routers[0].members[0].interface == "eth9"
-    assert [warning.text for warning in spec.warnings] == ["this host has no interface 'eth9'; it has none"]
+    assert [warning.text for warning in spec.warnings] == [
+        "this host has no interface 'eth9' (it has none); correct it unless it is to come, the agent waits for it"
+    ]
 
 
 def test_an_own_address_on_another_interface_than_the_named_one_is_a_warning(file_of: FileOf) -> None:
@@ -452,7 +454,7 @@ def test_mistakes_of_the_file_and_of_the_host_are_listed_together(file_of: FileO
     )
     found = examine(file, LB1)
     assert [(mistake.line, mistake.text.partition(";")[0]) for mistake in found.mistakes] == [
-        (3, "this host has no interface 'eth9'"),
+        (3, "this host has no interface 'eth9' (it has eth0 and lo)"),
         (3, "15ms is no multiple of 10ms, the unit in the packet"),
         (4, "300 is out of range"),
     ]

@@ -1,12 +1,13 @@
-"""Two nodes and what a person at the switch, at the client and at both agents sees of them.
+"""Two nodes, and what a person at the switch, at the client and at both agents sees of them.
 
-Owns the steps that a cell is made of and what each must show. Roles are asked of the agents, and held against what they
-cannot know: the advertisements on the wire, the addresses in the kernels (never FRR's, which keeps its address whatever
-its role), and which machine answers the client.
+Owns the steps that a cell is made of and the looks between them. Roles are asked of the agents, and held against what
+an agent cannot make up: the advertisements on the wire, the addresses in the kernels (never FRR's, which keeps its
+address whatever its role), and the machine that answers the client. It judges nothing that takes more than waiting.
 """
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from netns_lab.agents.vrrpd import Vrrpd
+from netns_lab.errors import CannotRunError
 from netns_lab.history import Event
 from netns_lab.lab import Lab
 from netns_lab.node import wait_until
@@ -67,24 +69,26 @@ class Pair:
         return zeros[0].t
 
     def wait_serving(self, node: str) -> None:
-        """Wait until `node`, and nobody else, serves: on the wire, in the kernels, and by the agents' own words."""
-        wait_until(lambda: self._on_the_wire(node), PATIENCE_S, f"{node} to advertise alone")
-        wait_until(
-            lambda: self._holds_alone(node), PATIENCE_S, f"{node} to hold the address alone ({self._holders()})"
-        )
-        for each in self.lab.agents:
-            if self.lab.agent(each).running:
+        """Wait until `node`, and nobody else, serves: on the wire, in the kernels, and in the agents' own words."""
+        wait_until(lambda: self._advertises_alone(node), PATIENCE_S, f"{node} to advertise alone")
+        wait_until(lambda: self._holds_alone(node), PATIENCE_S, f"{node} to hold the address alone")
+        for each in (PREFERRED, OTHER):
+            if self.runs(each):
                 self.lab.wait_role(each, "active" if each == node else "backup", PATIENCE_S)
 
     # ---------------------------------------------------------------- what is seen
 
     def now(self) -> int:
         """The clock of the history, nanoseconds."""
-        return self.lab.history.add("step", step="look").t
+        return time.monotonic_ns()
 
-    def adverts(self, node: str, since: int = 0) -> list[Event]:
-        """The advertisements of a node."""
-        return [event for event in self.lab.history.events("advert", since=since) if event["node"] == node]
+    def runs(self, node: str) -> bool:
+        """Whether an agent runs on a node."""
+        return node in self.lab.agents and self.lab.agent(node).running
+
+    def adverts(self, node: str | None = None, since: int = 0) -> list[Event]:
+        """The advertisements of a node, or of all."""
+        return [e for e in self.lab.history.events("advert", since=since) if node in {None, e["node"]}]
 
     def taken_after(self, node: str, since: int) -> int:
         """Nanoseconds from `since` until `node` advertised as the Active."""
@@ -92,11 +96,10 @@ class Pair:
 
     def both_held(self, since: int) -> int:
         """The longest time for which two kernels had the shared address since then, nanoseconds."""
-        address = self.cell.service.address
         holders: set[str] = set()
         longest, began = 0, None
         for event in self.lab.history.events("address"):
-            if event["address"] != address:
+            if event["address"] != self.cell.service.address:
                 continue
             (holders.add if event["held"] else holders.discard)(event["node"])
             if len(holders) > 1:
@@ -121,25 +124,26 @@ class Pair:
         return self.cell.peer_node if answering == self._virtual_mac() else answering
 
     def status(self) -> dict[str, Any]:
-        """The only router in the status of our agent."""
-        agent = cast("Vrrpd", self.lab.agent(self.cell.ours))
-        return agent.status()["routers"][0]
+        """The status of our agent."""
+        return cast("Vrrpd", self.lab.agent(self.cell.ours)).status()
+
+    def log(self, node: str) -> list[str]:
+        """What the agent of a node has written since its last start."""
+        process = self.lab.agent(node).process
+        return process.output().splitlines() if process else []
 
     # ---------------------------------------------------------------- inner
 
-    def _on_the_wire(self, node: str) -> bool:
-        """True once the last advertisements, an interval and more of them, are all of one node."""
-        last = self.now() - 3 * self.cell.interval_ms * MS // 2
-        recent = self.lab.history.events("advert", since=last)
+    def _advertises_alone(self, node: str) -> bool:
+        """True once every advertisement of the last one and a half intervals is this node's."""
+        recent = self.adverts(since=self.now() - 3 * self.cell.interval_ms * MS // 2)
         return bool(recent) and all(event["node"] == node and event["priority"] > 0 for event in recent)
 
     def _holds_alone(self, node: str) -> bool:
-        if self.cell.peer == "frr":
-            return node != self.cell.ours or node in self._holders()
-        return self._holders() - self.dead == {node}
-
-    def _holders(self) -> set[str]:
-        return self.lab.history.holders(self.cell.service.address)
+        holders = self.lab.history.holders(self.cell.service.address) - self.dead
+        if self.cell.peer == "frr":  # its own address is there in any role
+            return (self.cell.ours in holders) == (node == self.cell.ours)
+        return holders == {node}
 
     def _virtual_mac(self) -> str:
         """The MAC address that FRR answers with (RFC 9568 7.3); the others answer with the interface's own."""
@@ -147,13 +151,14 @@ class Pair:
         return f"00:00:5e:00:{family}:{self.cell.service.vrid:02x}"
 
     def _reboot(self, node: str) -> None:
-        """Take away what an ended peer left on its host, as the host's restart would: interface, pid files, sockets.
+        """Take away what an ended peer left on its host, as a power cut would: processes, interface, pid files, sockets.
 
         keepalived does not start beside the pid file of a process that nobody has reaped yet, and FRR's vrrpd waits
         10 s after it found zebra's old socket. Nothing is taken away for our own agent: it cleans up after itself.
         """
         host = self.lab.node(node)
         macvlan = f"vrrp{'6' if self.cell.family == 'ipv6' else '4'}-{self.cell.service.vrid}"
+        host.kill_all()
         host.run("ip", "link", "delete", macvlan)
         for pattern in ("*.pid", "frr/*.api"):
             for file in host.directory.glob(pattern):
@@ -162,6 +167,16 @@ class Pair:
 
 @contextmanager
 def pair(cell: Cell) -> Iterator[Pair]:
-    """A lab with the two nodes of a cell, nothing started yet."""
+    """A lab with the two nodes of a cell, nothing started yet.
+
+    Raises:
+        CannotRunError: not root, or a program is missing; the text says which, and how to get it.
+    """
+    if not shutil.which("tshark"):
+        raise CannotRunError("the packets on the wire are judged by tshark; apt-get install tshark")
     with Lab(Topology(nodes=(PREFERRED, OTHER))) as lab:
-        yield Pair(cell, lab)
+        try:
+            yield Pair(cell, lab)
+        finally:
+            for node in lab.nodes.values():
+                node.kill_all()

@@ -1,28 +1,24 @@
 """Time and the wire for tests of the runtime: hosts in memory, joined by links that delay, lose and loop.
 
-Owns the virtual clock (`drive` moves trio's MockClock from one deadline to the next), what the hosts tell each other,
-and the story: every advertisement, frame and change of an address, with its time in milliseconds. Interfaces of the
-same name are on one link.
+Owns the virtual clock, what the hosts tell each other, and the story: every advertisement, frame and change of an
+address, with its time in milliseconds. Interfaces of the same name are on one link.
 
-Trio's own autojump would also jump while a worker thread is at work, for then every task is waiting; so time is moved
-here, and stands still until the thread is done. A thread that is meant to be slow waits on the virtual clock itself
-(`pause`).
+Trio's own autojump would also jump while a worker thread is at work, for then every task is waiting. `VirtualClock`
+stands still until the thread is done; one that is meant to be slow waits on the virtual clock itself (`pause`).
 """
 
 from __future__ import annotations
 
 import heapq
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
 
 from vrrpd.linux.listener import ArpReply, NeighbourAdvert
 from vrrpd.proto.datagram import Datagram
@@ -43,6 +39,30 @@ class Entry:
     at: float
     host: str
     what: str
+
+
+class VirtualClock(trio.abc.Clock):
+    """Moves to the next deadline whenever nobody has anything left to do before it, and no thread has."""
+
+    pausing: ClassVar = 0
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def start_clock(self) -> None:
+        VirtualClock.pausing = 0
+
+    def current_time(self) -> float:
+        return self._now
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        """Asked by trio when no task can run: how long to wait, in real seconds."""
+        if trio.to_thread.current_default_thread_limiter().borrowed_tokens > self.pausing:
+            return 1  # the end of the thread wakes the loop
+        if math.isinf(deadline):  # at the beginning and the end of a run, the loop's own callbacks are still to come
+            return 0.01
+        self._now = max(self._now, deadline)
+        return 0
 
 
 class Lan:
@@ -66,7 +86,6 @@ class Lan:
         self.lost: Callable[[str, Datagram], bool] = lambda _name, _datagram: False
         self.loops = False
         self.stations: set[Address] = set()
-        self._pausing = 0
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._call = trio.Event()
@@ -76,25 +95,13 @@ class Lan:
     @property
     def now(self) -> float:
         """Milliseconds since the beginning."""
-        return round(trio.current_time() * 1000, 3)
-
-    async def drive(self, clock: MockClock) -> None:
-        """Move time to the next deadline whenever nothing is left to do before it."""
-        threads = trio.to_thread.current_default_thread_limiter()
-        while True:
-            await wait_all_tasks_blocked()
-            if threads.borrowed_tokens > self._pausing:
-                time.sleep(0.00002)  # noqa: ASYNC251 - a thread needs real time, and virtual time must wait for it
-                continue
-            following = trio.lowlevel.current_statistics().seconds_to_next_deadline
-            assert math.isfinite(following), "everybody waits for something that will never happen"
-            clock.jump(max(following, 0))
+        return round(trio.current_time() * 1000, 2)
 
     async def pause(self, seconds: float) -> None:
         """Let a worker thread wait on the virtual clock; called from it."""
-        self._pausing += 1
+        VirtualClock.pausing += 1
         await trio.sleep(seconds)
-        self._pausing -= 1
+        VirtualClock.pausing -= 1
 
     async def deliver(self) -> None:
         """Hand over what is on its way, in order."""
@@ -152,7 +159,7 @@ class Lan:
     def told(self, host: str, *words: str, since: float = 0) -> list[tuple[float, str]]:
         """What a host did from `since` on: times after `since`, and only what begins with one of the words."""
         return [
-            (round(e.at - since, 3), e.what)
+            (round(e.at - since, 1), e.what)
             for e in self.story
             if e.host == host and e.at >= since and (not words or e.what.startswith(words))
         ]
@@ -160,17 +167,16 @@ class Lan:
     def longest(self, address: str, number: Callable[[int], bool], since: float = 0) -> float:
         """The longest unbroken time from `since` on, milliseconds, in which so many hosts held an address."""
         holders: set[str] = set()
-        best, start = 0.0, None
-        changes = [e for e in self.story if e.what in (f"adds {address}", f"removes {address}")]
-        for at, entry in [*((e.at, e) for e in changes), (self.now, None)]:
-            if at >= since:
-                start = since if start is None and number(len(holders)) else start
-                best = max(best, at - start) if start is not None else best
-            if entry is not None:
-                (holders.add if entry.what.startswith("adds") else holders.discard)(entry.host)
-            start = max(at, since) if number(len(holders)) and at >= since and start is None else start
-            if not number(len(holders)):
-                start = None
+        best = run = 0.0
+        last = since
+        for entry in [*self.story, Entry(self.now, "", "")]:
+            if entry.at > last:
+                run = run + entry.at - last if number(len(holders)) else 0
+                best, last = max(best, run), entry.at
+            if entry.what == f"adds {address}":
+                holders.add(entry.host)
+            elif entry.what == f"removes {address}":
+                holders.discard(entry.host)
         return best
 
     def dark(self, address: str, since: float = 0) -> float:

@@ -358,7 +358,7 @@ class FakeAdvertSocket:
         if self.closed:
             return []
         taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
-        if not self.waiting:
+        if not self.waiting and self._call.is_set():
             self._call = trio.Event()
         return taken
 

@@ -20,11 +20,12 @@ from typing import Any
 import click
 
 from vrrpd.checks.registry import kinds
-from vrrpd.config import AgentSpec, Examination, File, HostAddress, HostFacts, examine, json_schema, read
+from vrrpd.config import AgentSpec, Examination, File, examine, json_schema, read
 from vrrpd.config.routers import Router, routers
 from vrrpd.config.scalars import written
 from vrrpd.errors import Mistake
 from vrrpd.linux.netlink import Netlink
+from vrrpd.runtime.links import host_facts
 
 _SKIPPED = "skipped, because it needs the host: interfaces, own addresses, networks of the shared addresses"
 
@@ -59,23 +60,14 @@ def check(path: str, node: str | None, as_json: bool, schema: bool) -> None:
         click.echo(json.dumps(json_schema(kinds()), indent=2))
         return
     file = read(path, kinds())
-    found = examine(file, _host_facts(), node)
+    with Netlink() as netlink:
+        found = examine(file, host_facts(netlink.dump()), node)
     if as_json:
         click.echo(json.dumps(_as_object(file, found), indent=2))
     else:
         _print(file, found)
     if found.mistakes:
         sys.exit(1)
-
-
-def _host_facts() -> HostFacts:
-    """What this host looks like, without what an agent put there."""
-    with Netlink() as netlink:
-        snapshot = netlink.dump()
-    return HostFacts(
-        interfaces=frozenset(link.name for link in snapshot.links),
-        addresses=tuple(HostAddress(held.device, held.address) for held in snapshot.addresses if not held.ours),
-    )
 
 
 def _as_object(file: File, found: Examination) -> dict[str, Any]:

@@ -24,8 +24,8 @@ from vrrpd.proto.settings import Address, Family, Settings
 
 _GLOBAL, _LINK = 0, 253  # scopes of rtnetlink(7)
 
-
 TO_WAIT = "name the node (--node, 'node') to wait for it"
+"""What to do about something that DHCP or another daemon has not brought yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +166,12 @@ class Builder:
         facts = self.place.facts
         if facts is None or name in facts.interfaces:
             return True
-        has = f"it has {listed(sorted(facts.interfaces))}" if facts.interfaces else "it has none"
-        tell = self.report.odd if self.place.by_name else self.report.wrong
-        tell(
-            path, f"this host has no interface {quote(name)}", f"{has}" + ("" if self.place.by_name else f"; {TO_WAIT}")
-        )
+        has = listed(sorted(facts.interfaces)) if facts.interfaces else "none"
+        what = f"this host has no interface {quote(name)} (it has {has})"
+        if self.place.by_name:
+            self.report.odd(path, what, "correct it unless it is to come, the agent waits for it")
+        else:
+            self.report.wrong(path, what, f"correct it, or {TO_WAIT}")
         return False
 
     def _claim(self, router: Router, family: Family, interface: str, source: Address | None) -> None:
@@ -200,13 +201,8 @@ class Builder:
                 f"begin it with {quote(device + ':')}",
             )
         self._lint_prefix(entry, device)
-        scope = (
-            keys.scope
-            if keys.scope is not None
-            else _LINK
-            if address.is_link_local and address.version == 6
-            else _GLOBAL
-        )
+        usual = _LINK if address.is_link_local and address.version == 6 else _GLOBAL
+        scope = usual if keys.scope is None else keys.scope
         return SharedAddress(address, device, keys.label, scope, keys.advertise)
 
     def _lint_prefix(self, entry: Listed, device: str) -> None:

@@ -107,6 +107,8 @@ class VirtualRouter:
                 return Role.BACKUP
             case Active() | Leaving():
                 return Role.ACTIVE
+            case _ as unreachable:
+                assert_never(unreachable)
 
     @property
     def holds_addresses(self) -> bool:
@@ -125,6 +127,8 @@ class VirtualRouter:
                 return self.source
             case Initialize():
                 return None
+            case _ as unreachable:
+                assert_never(unreachable)
 
     def datagrams(self, priority: int) -> list[tuple[Address, bytes]]:
         """Destinations and bytes of an advertisement of this priority, encoded once per change."""
@@ -474,6 +478,8 @@ class VirtualRouter:
                 return Dialect.MESSAGE
             case Checksum.AUTO:
                 return self._dialects.get(destination, Dialect.PSEUDO)
+            case _ as unreachable:
+                assert_never(unreachable)
 
     def _skew(self, interval: int, priority: int | None = None) -> int:
         return skew_time(self.settings.version, priority or self.effective_priority, interval)

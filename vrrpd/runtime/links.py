@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from ipaddress import IPv6Address
 
+from vrrpd.config.spec import HostAddress, HostFacts
 from vrrpd.linux.netlink import (
     AddressAdded,
     AddressRemoved,
@@ -92,6 +93,12 @@ class Links:
     def own(self) -> Iterable[Address]:
         """Every address of this host."""
         return (a.address.ip for a in self.addresses.values())
+
+
+def host_facts(snapshot: Snapshot) -> HostFacts:
+    """The facts that a configuration depends on, without what an agent put there."""
+    found = tuple(HostAddress(each.device, each.address) for each in snapshot.addresses if not each.ours)
+    return HostFacts(frozenset(link.name for link in snapshot.links), found)
 
 
 def _may_be_source(address: KernelAddress) -> bool:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -50,16 +49,17 @@ class Frr(Agent):
     def configuration(self) -> str:
         """The file of its vrrpd."""
         service = self.service
+        kind = "ipv6" if service.family == "ipv6" else "ip"
         lines = [
-            f"version {service.version}",
-            f"priority {self.priority}",
-            f"advertisement-interval {service.interval_ms}",
-            *([] if service.preempt else ["no preempt"]),
-            f"{'ipv6' if service.family == 'ipv6' else 'ip'} {service.address}",
+            "interface eth0",
+            f" vrrp {service.vrid} version {service.version}",
+            f" vrrp {service.vrid} priority {self.priority}",
+            f" vrrp {service.vrid} advertisement-interval {service.interval_ms}",
+            *([] if service.preempt else [f" no vrrp {service.vrid} preempt"]),
+            f" vrrp {service.vrid} {kind} {service.address}",
+            "!",
         ]
-        version, *rest = [f" {line}" for line in lines]
-        head = f" vrrp {service.vrid}{version}"
-        return "\n".join(["interface eth0", head, *_prefixed(service.vrid, rest), "!", ""])
+        return "\n".join(lines) + "\n"
 
     def start(self) -> None:
         """Make the macvlan and start both daemons.
@@ -131,11 +131,6 @@ class Frr(Agent):
 
     def _vtysh(self, command: str) -> str:
         return self.node.run("vtysh", "--vty_socket", str(self.directory), "-c", command).stdout
-
-
-def _prefixed(vrid: int, lines: list[str]) -> Iterator[str]:
-    for line in lines:
-        yield f" vrrp {vrid}{line}"
 
 
 def _routers(text: str) -> list[dict[str, Any]]:

@@ -1,0 +1,109 @@
+"""The configuration that each agent gets from the same description."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from netns_lab.agents.base import Agent
+from netns_lab.agents.frr import Frr
+from netns_lab.agents.keepalived import Keepalived
+from netns_lab.agents.registry import agent_class
+from netns_lab.agents.vrrpd import Vrrpd
+from netns_lab.errors import CannotRunError
+from netns_lab.node import Node
+from netns_lab.service import Service
+from netns_lab.topology import Role, Topology
+
+HOSTS = [host for host in Topology(nodes=("a", "b")).hosts() if host.role is Role.NODE]
+
+
+def text(kind: type[Agent], tmp_path: Path, service: Service, node: int = 0) -> str:
+    host = HOSTS[node]
+    return kind(Node(host, f"none-{host.name}", tmp_path / host.name), service, HOSTS, tmp_path).configuration()
+
+
+def words(configuration: str) -> str:
+    return " ".join(configuration.split())
+
+
+def test_keepalived_gets_its_peers_its_priority_and_a_hop_limit_that_others_accept(tmp_path: Path) -> None:
+    got = words(text(Keepalived, tmp_path, Service(family="ipv6", interval_ms=100, preempt=False), node=1))
+    for part in (
+        "virtual_router_id 51 version 3 priority 240 advert_int 0.1 nopreempt",
+        "unicast_src_ip fd88::12 unicast_ttl 255 unicast_peer { fd88::11 }",
+        "virtual_ipaddress { fd88::100/64 }",
+    ):
+        assert part in got
+
+
+def test_keepalived_on_multicast_names_no_peers_and_lists_a_link_local_address_first(tmp_path: Path) -> None:
+    got = words(text(Keepalived, tmp_path, Service(family="ipv6", transport="multicast")))
+    assert "unicast" not in got
+    assert "virtual_ipaddress { fe80::200:5eff:fe00:233/64 fd88::100/64 }" in got
+
+
+def test_keepalived_watches_the_proxy_by_a_script(tmp_path: Path) -> None:
+    got = words(text(Keepalived, tmp_path, Service(track="proxy")))
+    assert f"pgrep --pidfile {tmp_path}/a/proxy.pid haproxy" in got
+    assert "track_script { proxy }" in got
+
+
+def test_vrrpd_gets_one_file_that_is_the_same_on_every_node(tmp_path: Path) -> None:
+    service = Service(track="proxy", grace_ms=5)
+    first, second = (text(Vrrpd, tmp_path, service, node) for node in (0, 1))
+    assert first == second
+    assert yaml.safe_load(first) == {
+        "nodes": {"a": "10.88.0.11", "b": "10.88.0.12"},
+        "checks": {"proxy": {"process": {"name": "haproxy", "grace": "5ms"}}},
+        "routers": {
+            "web": {"vrid": 51, "addresses": ["10.88.0.100/24"], "advert_interval": "1s", "track": ["proxy"]},
+        },
+    }
+
+
+def test_vrrpd_is_told_what_differs_from_its_defaults_only(tmp_path: Path) -> None:
+    service = Service(
+        family="ipv6", transport="multicast", interval_ms=200, priorities={"a": 100, "b": 200}, preempt=False
+    )
+    got = yaml.safe_load(text(Vrrpd, tmp_path, service))
+    assert got["nodes"] == {"a": "fd88::11", "b": "fd88::12"}
+    assert got["routers"]["web"] == {
+        "vrid": 51,
+        "addresses": ["auto", "fd88::100/64"],
+        "advert_interval": "200ms",
+        "transport": "multicast",
+        "priority": {"a": 100, "b": 200},
+        "preempt": False,
+    }
+    old = yaml.safe_load(text(Vrrpd, tmp_path, Service(version=2)))
+    assert old["routers"]["web"]["version"] == 2
+
+
+def test_frr_gets_its_lines_in_its_order(tmp_path: Path) -> None:
+    got = text(Frr, tmp_path, Service(transport="multicast", preempt=False, priorities={"a": 200, "b": 100}))
+    assert [line.strip() for line in got.splitlines()] == [
+        "interface eth0",
+        "vrrp 51 version 3",
+        "vrrp 51 priority 200",
+        "vrrp 51 advertisement-interval 1000",
+        "no vrrp 51 preempt",
+        "vrrp 51 ip 10.88.0.100",
+        "!",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("interval_ms", "nodes", "priorities"),
+    [(1000, "abc", [250, 240, 230]), (100, "abc", [250, 240, 230]), (10, "abc", [250, 145, 40])],
+)
+def test_priorities_follow_from_the_order_of_the_nodes(interval_ms: int, nodes: str, priorities: list[int]) -> None:
+    service = Service(interval_ms=interval_ms)
+    assert [service.priority(list(nodes), node) for node in nodes] == priorities
+
+
+def test_an_unknown_agent_is_told_with_those_that_exist() -> None:
+    with pytest.raises(CannotRunError, match="vrrpd, keepalived, frr"):
+        agent_class("ucarp")

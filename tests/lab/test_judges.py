@@ -1,0 +1,173 @@
+"""What the judges say to histories whose truth is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from scapy.layers.inet import IP
+from scapy.layers.l2 import Ether
+from scapy.layers.vrrp import VRRPv3
+from scapy.utils import wrpcap
+
+from netns_lab.errors import LabError
+from netns_lab.history import Event, History
+from netns_lab.judges.base import Case, Outcome
+from netns_lab.judges.outage import control_gap
+from netns_lab.judges.wellformed import inspect, judge
+from tests.lab.histories import MS, Story, failover
+
+PASSED, FAILED, UNKNOWN = Outcome.PASSED, Outcome.FAILED, Outcome.UNKNOWN
+
+
+def test_the_outage_is_the_gap_around_the_answer_of_another_node() -> None:
+    finding = failover(60).judged("outage", after="death", under="skew_time + 20ms")
+    assert (finding.value, finding.limit) == (60 * MS, 82.5 * MS)  # (256 - 240) / 256 s and 20 ms
+    assert finding.outcome is PASSED
+    assert "n1 > n2" in finding.measured
+
+
+def test_an_outage_over_its_limit_fails() -> None:
+    assert failover(83).judged("outage", after="death", under="skew_time + 20ms").outcome is FAILED
+
+
+def test_a_gap_without_a_change_of_node_is_an_outage_too() -> None:
+    story = Story().answers("n1", range(100)).step(100, "x", mark="x").answers("n1", range(150, 300)).end(300)
+    assert story.judged("outage", after="x", under="10ms").value == 51 * MS
+
+
+def test_no_answer_any_more_counts_to_the_end() -> None:
+    story = Story().answers("n1", range(100)).step(100, "x", mark="x").end(900)
+    finding = story.judged("outage", after="x", under="1s")
+    assert finding.value == 801 * MS
+    assert "no answer any more" in finding.measured
+
+
+def test_an_outage_is_judged_up_to_the_next_marked_moment_only() -> None:
+    story = failover(60).step(1500, "heal", mark="back")
+    assert story.judged("outage", after="back", under="5ms").value == MS
+    assert story.judged("outage", after="death", under="1s").value == 60 * MS
+
+
+def test_an_outage_is_unknown_where_nothing_answered_before() -> None:
+    assert Story().step(1, "x", mark="x").end(9).judged("outage", after="x", under="1s").outcome is UNKNOWN
+
+
+def test_a_limit_that_depends_on_who_takes_over_is_unknown_where_nobody_does() -> None:
+    story = Story().answers("n1", range(100)).step(100, "x", mark="x").end(900)
+    assert story.judged("outage", after="x", under="skew_time").outcome is UNKNOWN
+
+
+def test_an_expectation_about_a_moment_that_never_was_is_an_error() -> None:
+    with pytest.raises(LabError, match="no step is marked 'nothing'"):
+        failover().judged("outage", after="nothing", under="1s")
+
+
+def test_the_times_are_those_of_the_node_that_newly_gets_the_address() -> None:
+    story = failover().advert(1500, "n1", 250, interval_ms=10)
+    assert story.judged("outage", after="death", under="interval").limit == 1000 * MS
+
+
+def test_version_2_has_a_skew_time_of_one_second_whatever_the_interval() -> None:
+    story = Story().answers("n1", range(9)).step(9, "x", mark="x").advert(10, "n2", 128, 3000, version=2)
+    story.holds(11, "n2").answers("n2", range(12, 20)).end(20)
+    assert story.judged("outage", after="x", under="active_down_interval").limit == 9500 * MS
+
+
+def test_two_holders_are_counted_as_long_as_both_have_the_address() -> None:
+    finding = failover().judged("two_holders", after="death", under="250ms")
+    assert (finding.value, finding.outcome) == (10 * MS, PASSED)
+
+
+def test_two_holders_that_come_and_go_are_added_up() -> None:
+    story = Story().holds(0, "n1").step(5, "x", mark="x")
+    story.holds(10, "n2").lets_go(20, "n2").holds(30, "n2").lets_go(45, "n2").end(100)
+    assert story.judged("two_holders", after="x", under="1s").value == 25 * MS
+
+
+def test_two_holders_until_the_end_count_to_the_end() -> None:
+    story = Story().holds(0, "n1").step(5, "x", mark="x").holds(10, "n2").end(100)
+    assert story.judged("two_holders", after="x", under="1s").value == 90 * MS
+
+
+def test_two_holders_before_the_moment_count_from_the_moment_on() -> None:
+    story = Story().holds(0, "n1").holds(1, "n2").step(50, "x", mark="x").lets_go(60, "n1").end(100)
+    assert story.judged("two_holders", after="x", under="1s").value == 10 * MS
+
+
+def test_a_node_that_nobody_can_reach_is_no_second_holder_until_it_is_back() -> None:
+    story = Story().holds(0, "n1").step(10, "switch-dead", mark="x", cut=True).holds(20, "n2")
+    story.step(500, "healed", cut=False).lets_go(530, "n1").end(600)
+    assert story.judged("two_holders", after="x", under="1s").value == 30 * MS
+
+
+def test_addresses_that_do_not_move_are_no_business_of_the_judges() -> None:
+    story = failover().holds(1500, "n1", address="10.88.0.11")
+    assert story.judged("single_holder", after="death", node="n2").outcome is PASSED
+
+
+def test_the_holder_at_the_end_is_one_and_the_right_one() -> None:
+    assert failover().judged("single_holder", after="death", node="n2").outcome is PASSED
+    assert failover().judged("single_holder", after="death").outcome is PASSED
+    assert failover().judged("single_holder", after="death", node="n3").outcome is FAILED
+    two = failover().holds(1900, "n1").judged("single_holder", after="death", node="n2")
+    assert (two.outcome, two.measured) == (FAILED, "n1 and n2")
+    none = failover().lets_go(1900, "n2").judged("single_holder", after="death")
+    assert (none.outcome, none.measured) == (FAILED, "nobody")
+
+
+@pytest.mark.parametrize("judge", ["two_holders", "single_holder"])
+def test_nothing_is_known_about_holders_where_the_kernel_dropped_events(judge: str) -> None:
+    assert failover().lost_events(1200).judged(judge, after="death", under="1s").outcome is UNKNOWN
+
+
+def test_who_serves_is_who_answered_last() -> None:
+    assert failover().judged("serves", after="death", node="n2").outcome is PASSED
+    assert failover().judged("serves", after="death", node="n1").outcome is FAILED
+
+
+def test_nobody_serves_where_the_last_answer_is_old() -> None:
+    story = Story().step(0, "x", mark="x").answers("n2", range(1, 100)).end(400).probed(401)
+    finding = story.judged("serves", after="x", node="n2")
+    assert (finding.outcome, finding.measured) == (FAILED, "nobody for the last 301.0 ms")
+
+
+def test_who_serves_is_unknown_where_nothing_was_probed() -> None:
+    assert Story().step(0, "x", mark="x").end(9).judged("serves", after="x", node="n1").outcome is UNKNOWN
+
+
+def test_the_last_announcement_has_to_be_that_of_who_serves() -> None:
+    assert failover().judged("announces_last", after="death").outcome is PASSED
+    assert failover().announces(1500, "n1").judged("announces_last", after="death").outcome is FAILED
+
+
+def test_a_change_that_nobody_announced_fails() -> None:
+    story = Story().step(0, "x", mark="x").answers("n2", range(1, 100)).end(100)
+    assert story.judged("announces_last", after="x").measured == "nobody announced"
+
+
+def test_the_control_is_the_longest_gap_of_the_address_that_does_not_move() -> None:
+    story = failover().answers("ref", [1, 2, 3, 9, 10], target="control")
+    assert control_gap(story.history) == 6 * MS
+    assert control_gap(failover().history) is None
+
+
+def _judge_capture(path: Path, *frames: bytes) -> Outcome:
+    wrpcap(str(path), [Ether(frame) for frame in frames])
+    history = History([Event(0, "step", {"step": "begin"})])
+    inspect(path, history)
+    return judge(Case(history, "", {})).outcome
+
+
+def test_tshark_tells_a_good_advertisement_from_a_bad_one(tmp_path: Path) -> None:
+    packet = Ether() / IP(src="10.88.0.11", dst="224.0.0.18", ttl=255) / VRRPv3(vrid=51, addrlist=["10.88.0.100"])
+    good = bytes(packet)
+    wrong = good[:-1] + bytes([good[-1] ^ 1])
+    short = bytes(Ether() / IP(src="10.88.0.11", dst="224.0.0.18", ttl=255, proto=112)) + good[34:39]
+    assert _judge_capture(tmp_path / "good.pcap", good) is PASSED
+    assert _judge_capture(tmp_path / "wrong.pcap", good, wrong) is FAILED
+    assert _judge_capture(tmp_path / "short.pcap", good, short) is FAILED
+
+
+def test_packets_are_unknown_where_tshark_never_looked() -> None:
+    assert failover().judged("wellformed").outcome is UNKNOWN

@@ -1,0 +1,35 @@
+"""The parts of the probes and of the back end that need no namespace."""
+
+from __future__ import annotations
+
+import struct
+
+from netns_lab.probes.http import who
+from netns_lab.sockets import parse_addresses
+from netns_lab.web import answer
+
+
+def test_who_answered_is_read_from_the_headers() -> None:
+    head = b"HTTP/1.1 200 OK\r\nx-backend: w1\r\nX-Node: n2\r\n\r\nX-Node: n9\r\n"
+    assert who(head) == "n2/w1"
+    assert who(answer("w2")) == "/w2"
+    assert who(b"HTTP/1.1 200 OK\r\n\r\n") == "/"
+
+
+def test_a_back_end_answers_with_a_length_that_is_right() -> None:
+    head, _, body = answer("w1").partition(b"\r\n\r\n")
+    assert body == b"hello from w1\n"
+    assert f"Content-Length: {len(body)}".encode() in head
+
+
+def message(kind: int, *attributes: tuple[int, bytes]) -> bytes:
+    body = struct.pack("=BBBBI", 2, 24, 0, 0, 2)
+    for number, value in attributes:
+        body += struct.pack("=HH", 4 + len(value), number) + value + bytes(-len(value) % 4)
+    return struct.pack("=IHHII", 16 + len(body), kind, 0, 0, 0) + body
+
+
+def test_address_events_show_the_local_address_and_skip_everything_else() -> None:
+    peer, own, wide = bytes([10, 88, 0, 1]), bytes([10, 88, 0, 100]), bytes.fromhex("fd88" + "00" * 13 + "64")
+    data = message(20, (1, peer), (2, own), (3, b"eth0\0")) + message(16) + message(21, (1, wide))
+    assert list(parse_addresses(data)) == [("10.88.0.100", True), ("fd88::64", False)]

@@ -1,0 +1,87 @@
+"""Scenario files: those that come with the lab, and those with mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from netns_lab.errors import CannotRunError
+from netns_lab.scenario import available, load
+
+MS = 1_000_000
+
+GOOD = """
+question: What if?
+steps:
+  - settle: n1
+  - {fault: cable-pulled, node: n1, mark: pulled}
+expect:
+  - outage: {after: pulled, under: 10ms}
+"""
+
+
+@pytest.mark.parametrize("name", available())
+def test_every_scenario_of_the_lab_loads_and_begins_with_its_question(name: str) -> None:
+    scenario = load(name)
+    assert scenario.question.endswith("?")
+    assert scenario.expect
+
+
+def test_the_scenarios_that_users_are_promised_are_there() -> None:
+    promised = {"proxy-dies", "cable-pulled", "switch-dies-silently", "agent-stopped", "preferred-node-returns"}
+    assert promised <= set(available())
+
+
+def test_settings_can_be_changed_on_the_command_line() -> None:
+    changes = {"interval": "10ms", "nodes": "5", "version": "3", "preempt": "no", "family": "ipv6", "runs": "5"}
+    scenario = load("cable-pulled", changes)
+    service = scenario.service
+    assert (service.interval_ms, service.preempt, service.family) == (10, False, "ipv6")
+    assert scenario.settings.topology().nodes == ("n1", "n2", "n3", "n4", "n5")
+    assert scenario.settings.runs == 5
+
+
+def test_a_scenario_that_extends_another_takes_over_what_it_does_not_give() -> None:
+    base, fast = load("cable-pulled"), load("cable-pulled-10ms")
+    assert (fast.steps, fast.expect) == (base.steps, base.expect)
+    assert fast.service.interval_ms == 10
+    assert fast.question != base.question
+
+
+def test_a_file_of_ones_own_is_loaded_by_its_path(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(GOOD)
+    assert load(str(file)).name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "mistake"),
+    [
+        ("cable-pulled", "cable-eaten", "no fault is called 'cable-eaten'"),
+        ("outage:", "outrage:", "no judge is called 'outrage'"),
+        ("after: pulled", "after: pushed", "'pushed', which no step is marked with"),
+        ("settle: n1", "settle: n9", "no node 'n9'"),
+        ("settle: n1", "wait: soon", "'soon' is no duration"),
+        ("settle: n1", "{settle: n1, wait: 1s}", "exactly one of"),
+        (", node: n1", "", "cable-pulled needs a node"),
+        ("10ms", "10ms + luck", "'luck'"),
+        ("steps:", "stairs:", "stairs: unknown key"),
+        ("question: What if?", "question: What if?\nsettings: {probe: http}", "need web servers"),
+        ("question: What if?", "question: What if?\nsettings: {nodes: 1}", "settings.nodes"),
+        ("question: What if?", "extends: nowhere", "'nowhere'"),
+        (GOOD, "- 1", "a scenario is a mapping"),
+        (GOOD, "{", "while parsing"),
+    ],
+)
+def test_a_mistake_is_told_and_nothing_is_run(tmp_path: Path, old: str, new: str, mistake: str) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(GOOD.replace(old, new))
+    with pytest.raises(CannotRunError) as failure:
+        load(str(file))
+    assert mistake in str(failure.value)
+
+
+def test_an_unknown_scenario_is_told_with_where_to_look() -> None:
+    with pytest.raises(CannotRunError, match="netns-lab list"):
+        load("what-if-pigs-fly")

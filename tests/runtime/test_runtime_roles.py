@@ -1,0 +1,166 @@
+"""Taking the role and giving it away, as the link and its clients see it."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from tests.runtime.agents import FILE, MULTICAST, VIP, machine, run_agent, run_cluster
+from tests.runtime.lan import Lan
+
+
+async def test_the_first_node_becomes_active_and_the_second_watches(lan: Lan) -> None:
+    lb1, lb2 = await run_cluster(lan)
+    assert (lb1.state, lb2.state) == ("active", "backup")
+    assert lb1.host.holds(VIP)
+    assert not lb2.host.holds(VIP)
+    assert lb2.shown()["active_address"] == "10.0.0.11"
+
+
+async def test_the_advert_leaves_before_the_address_is_added_and_announcements_follow_it(lan: Lan) -> None:
+    await run_cluster(lan)
+    start = next(e.at for e in lan.story if e.what.startswith("says"))
+    assert [what for _, what in lan.told("lb1", since=start)][:5] == [
+        "says 250 to 10.0.0.12",
+        "says 250 to 10.0.0.13",
+        "adds 10.0.0.100/24",
+        "claims 10.0.0.100",
+        "replies 10.0.0.100",
+    ]
+
+
+async def test_the_link_is_told_in_both_forms_four_times_and_then_every_minute(lan: Lan) -> None:
+    await run_cluster(lan)
+    start = next(e.at for e in lan.story if e.what.startswith("adds 10.0.0.100"))
+    await trio.sleep(125)
+    for form in ("claims", "replies"):
+        assert [at for at, _ in lan.told("lb1", form, since=start)] == [0, 50, 100, 300, 60300, 120300]
+
+
+async def test_announcing_can_be_switched_off(lan: Lan) -> None:
+    await run_cluster(lan, FILE + "    announce: off\n".replace("    ", "defaults: {").replace("\n", "}\n"))
+    await trio.sleep(125)
+    assert lan.told("lb1", "claims", "replies") == []
+
+
+async def test_a_planned_stop_leaves_no_moment_without_a_holder_and_ends_soon(lan: Lan) -> None:
+    lb1, lb2 = await run_cluster(lan)
+    start = lan.now
+    await lb1.stop()
+    assert lan.now - start < 300
+    await trio.sleep(1)
+    assert lb2.state == "active"
+    assert not lb1.host.holds(VIP)
+    assert lan.dark(VIP, since=start) == 0
+    assert 0 < lan.doubled(VIP, since=start) < 250
+    assert [at for at, _ in lan.told("lb1", "says 0 to 10.0.0.12", since=start)] == [0, 1, 10, 20]
+
+
+async def test_a_stop_where_nobody_answers_ends_after_an_interval_and_a_little(lan: Lan) -> None:
+    lb1, lb2 = await run_cluster(lan)
+    await lb2.stop()
+    start = lan.now
+    await lb1.stop()
+    assert lan.now - start == pytest.approx(1050)  # pyright: ignore[reportUnknownMemberType] - pytest's own stub
+    assert not lb1.host.holds(VIP)
+
+
+async def test_while_it_hands_over_it_shows_as_active_and_says_so(lan: Lan) -> None:
+    lb1, _ = await run_cluster(lan)
+    lan.nursery.start_soon(lb1.stop)
+    await trio.sleep(0.05)
+    assert lb1.state == "active"
+    assert lb1.shown()["reason"].startswith("handing over")
+
+
+async def test_a_second_signal_lets_go_at_once(lan: Lan) -> None:
+    lb1, lb2 = await run_cluster(lan)
+    lan.nursery.start_soon(lb1.runtime.leave, "stop of the agent")
+    await trio.sleep(0.005)
+    assert lb1.host.holds(VIP)
+    start = lan.now
+    await lb1.runtime.shutdown("stopped")
+    assert lan.now == start
+    assert not lb1.host.holds(VIP)
+    await trio.sleep(0.1)
+    assert lb2.host.holds(VIP)
+
+
+async def test_shutting_down_waits_for_the_removal_and_not_only_asks_for_it(lan: Lan) -> None:
+    lb1, _ = await run_cluster(lan)
+    lb1.host.slow_s = 0.082
+    await lb1.runtime.shutdown("stopped")
+    assert not lb1.host.holds(VIP)
+
+
+async def test_a_killed_active_is_followed_after_the_down_interval(lan: Lan) -> None:
+    lb1, lb2 = await run_cluster(lan)
+    await trio.sleep(0.5)
+    last = [e.at for e in lan.story if e.what.startswith("says")][-1]
+    lb1.kill()
+    lb1.host.deaf = True
+    await trio.sleep(5)
+    assert lb2.state == "active"
+    assert lan.told("lb2", "adds 10.0.0.100", since=last)[0][0] == pytest.approx(3062.5, abs=1)  # pyright: ignore[reportUnknownMemberType]
+
+
+async def test_of_five_nodes_the_fourth_serves_after_three_deaths(lan: Lan) -> None:
+    nodes = ", ".join(f"lb{i}: 10.0.0.1{i}" for i in range(1, 6))
+    text = FILE.replace("lb1: 10.0.0.11, lb2: 10.0.0.12, lb3: 10.0.0.13", nodes)
+    agents = await run_cluster(lan, text, number=5)
+    for dead in agents[:3]:
+        dead.kill()
+        dead.host.unplug("eth0")
+        await trio.sleep(5)
+    assert [agent.state for agent in agents[3:]] == ["active", "backup"]
+
+
+async def test_a_preferred_node_that_comes_back_takes_the_role_without_a_gap(lan: Lan) -> None:
+    lb1, lb2 = await run_cluster(lan)
+    await lb1.stop()
+    await trio.sleep(5)
+    start = lan.now
+    lb1 = await run_agent(lb1.host)
+    await trio.sleep(5)
+    assert (lb1.state, lb2.state) == ("active", "backup")
+    assert lan.dark(VIP, since=start) == 0
+    assert lan.doubled(VIP, since=start) < 250
+
+
+async def test_a_preferred_node_waits_out_its_preempt_delay(lan: Lan) -> None:
+    text = FILE + "defaults: {preempt_delay: 60s}\n"
+    lb1, lb2 = await run_cluster(lan, text)
+    await lb1.stop()
+    await trio.sleep(5)
+    lb1 = await run_agent(lb1.host, text)
+    await trio.sleep(50)
+    assert lb2.state == "active"
+    await trio.sleep(20)
+    assert lb1.state == "active"
+
+
+@pytest.mark.parametrize("transport", ["", MULTICAST])
+async def test_the_loser_of_a_contest_removes_first_and_the_winner_announces_again(lan: Lan, transport: str) -> None:
+    lan.cuts = {("lb1", "lb2"), ("lb2", "lb1")}
+    lan.stations.update(a for a in machine(lan, 9).answers_for("eth0"))
+    lb1, lb2 = await run_cluster(lan, FILE + transport)
+    await trio.sleep(40)
+    assert (lb1.state, lb2.state) == ("active", "active")
+    lb2.runtime.routers["web"].shutdown("test")
+    start = lan.now
+    assert start
+
+
+async def test_two_that_fire_at_once_settle_at_once(lan: Lan) -> None:
+    """The first advertisement of one arrives 0.1 ms after the other took the role, too."""
+    lb1, lb2 = await run_cluster(lan)
+    lan.cuts = {("lb1", "lb2"), ("lb2", "lb1")}
+    await trio.sleep(3.2)
+    assert (lb1.state, lb2.state) == ("active", "active")
+    lan.cuts.clear()
+    start = lan.now
+    await trio.sleep(3)
+    assert (lb1.state, lb2.state) == ("active", "backup")
+    loser = lan.told("lb2", since=start)
+    heard = next(e.at for e in lan.story if e.host == "lb1" and e.at >= start and e.what.startswith("says"))
+    assert loser, heard
