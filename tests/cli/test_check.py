@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
     """This host is lb2."""
     facts = HostFacts(frozenset({"lo", "eth0"}), (HostAddress("eth0", ip_interface("10.0.0.12/24")),))
-    monkeypatch.setattr(module, "_host_facts", lambda: facts)
+    monkeypatch.setattr(module, "host_facts", lambda _: facts)
 
 
 def _run(*arguments: str) -> Result:

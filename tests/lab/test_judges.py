@@ -163,7 +163,7 @@ def test_tshark_tells_a_good_advertisement_from_a_bad_one(tmp_path: Path) -> Non
     packet = Ether() / IP(src="10.88.0.11", dst="224.0.0.18", ttl=255) / VRRPv3(vrid=51, addrlist=["10.88.0.100"])
     good = bytes(packet)
     wrong = good[:-1] + bytes([good[-1] ^ 1])
-    short = bytes(Ether() / IP(src="10.88.0.11", dst="224.0.0.18", ttl=255, proto=112)) + good[34:39]
+    short = bytes(Ether() / IP(src="10.88.0.11", dst="224.0.0.18", ttl=255, proto=112) / good[34:39])
     assert _judge_capture(tmp_path / "good.pcap", good) is PASSED
     assert _judge_capture(tmp_path / "wrong.pcap", good, wrong) is FAILED
     assert _judge_capture(tmp_path / "short.pcap", good, short) is FAILED

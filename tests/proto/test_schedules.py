@@ -131,7 +131,7 @@ def check_alternation(network: Network) -> None:
 
 
 @given(st.integers(2, 5), schedules, st.integers(0, 999), st.booleans())
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_groups_converge_too_whatever_the_order_of_their_addresses(
     number: int, schedule: list[Step], seed: int, crossed: bool
 ) -> None:
@@ -147,7 +147,7 @@ def test_groups_converge_too_whatever_the_order_of_their_addresses(
 
 
 @given(st.integers(2, 4), schedules, st.integers(0, 999), st.booleans())
-@settings(max_examples=75)
+@settings(max_examples=60)
 def test_plain_rfc_peers_and_our_nodes_converge_together(
     number: int, schedule: list[Step], seed: int, answers_losers: bool
 ) -> None:
@@ -169,6 +169,7 @@ def test_plain_rfc_peers_and_our_nodes_converge_together(
     st.integers(0, 4),
     st.integers(0, 999),
 )
+@settings(max_examples=60)
 def test_a_planned_stop_is_never_dark_whatever_the_priorities(
     priorities: list[int], interval: int, who: int, seed: int
 ) -> None:

@@ -11,7 +11,7 @@ from tests.runtime.lan import Lan
 from tests.runtime.machine import Host
 from vrrpd.checks.registry import kinds
 from vrrpd.config import AgentSpec, load, resolve
-from vrrpd.daemon import host_facts
+from vrrpd.runtime.links import host_facts
 from vrrpd.runtime.routers import CheckState, Router
 from vrrpd.runtime.status import status
 from vrrpd.runtime.supervisor import Runtime

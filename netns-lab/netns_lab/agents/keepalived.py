@@ -64,6 +64,9 @@ class Keepalived(Agent):
         directory = self.node.directory
         file = directory / "keepalived.conf"
         file.write_text(self.configuration())
+        # Of one that was killed: where its parent is slow to collect it, the next would take it for alive.
+        for stale in ("keepalived.pid", "vrrp.pid"):
+            (directory / stale).unlink(missing_ok=True)
         argv = ["keepalived", "--dont-fork", "--log-console", "--no-syslog", "--log-detail", "--vrrp"]
         argv += ["-f", str(file), "-p", str(directory / "keepalived.pid"), "-r", str(directory / "vrrp.pid")]
         self.node.start("agent", argv)

@@ -1,7 +1,8 @@
 """Whether every VRRP packet on the wire was a good one, by a judge that is not of this project: tshark.
 
-`inspect` runs tshark over the capture of a lab and writes what it says into the history; `judge` reads it there. A bad
-packet is one that tshark calls malformed, or whose checksum it calls wrong. (tshark computes the checksum of version 3
+`inspect` runs tshark over the capture of a lab and writes what it says into the history; `judge` reads it there. The
+capture holds nothing but IP protocol 112; a bad packet is one that tshark calls malformed, or whose checksum it does not
+call good. (tshark computes the checksum of version 3
 over the pseudo-header, the reading of RFC 5798.)
 """
 
@@ -14,7 +15,7 @@ from pathlib import Path
 from netns_lab.history import History
 from netns_lab.judges.base import Case, Finding, Outcome
 
-_FILTER = "_ws.malformed || vrrp.checksum.status == 0"
+_FILTER = "_ws.malformed || !(vrrp.checksum.status == 1)"
 _SHOWN = 3
 
 
@@ -22,7 +23,7 @@ def inspect(capture: Path, history: History) -> None:
     """Let tshark look at a capture: events `inspected` (how many packets) and `malformed` (one for each bad one)."""
     if not shutil.which("tshark"):
         return
-    history.add("inspected", packets=len(_tshark(capture, "vrrp")))
+    history.add("inspected", packets=len(_tshark(capture, "frame")))
     for line in _tshark(capture, _FILTER):
         history.add("malformed", packet=line)
 
