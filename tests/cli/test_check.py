@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from vrrpd.cli import check as module
 from vrrpd.cli.check import check
 from vrrpd.config import HostAddress, HostFacts
+from vrrpd.linux.netlink import Snapshot
 
 _FILE = """\
 nodes: {lb1: 10.0.0.11, lb2: 10.0.0.12}
@@ -30,7 +31,11 @@ def path(tmp_path: Path) -> Path:
 def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
     """This host is lb2."""
     facts = HostFacts(frozenset({"lo", "eth0"}), (HostAddress("eth0", ip_interface("10.0.0.12/24")),))
-    monkeypatch.setattr(module, "host_facts", lambda _: facts)
+
+    def told(_: Snapshot) -> HostFacts:
+        return facts
+
+    monkeypatch.setattr(module, "host_facts", told)
 
 
 def _run(*arguments: str) -> Result:

@@ -113,6 +113,7 @@ def test_the_complete_file_of_the_manual_becomes_one_virtual_router(file_of: Fil
         addresses=(SharedAddress(ip_interface("10.0.0.100/24"), "eth0", None, 0, advertise=True),),
         announce=Announce((0, 50 * MS, 100 * MS, 300 * MS), 60 * SECOND),
         names={lb1: "lb1", lb2: "lb2", lb3: "lb3"},
+        neighbours=(lb2, lb3),
     )
 
 

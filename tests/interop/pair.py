@@ -8,6 +8,7 @@ address whatever its role), and the machine that answers the client. It judges n
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from netns_lab.agents.vrrpd import Vrrpd
-from netns_lab.errors import CannotRunError
+from netns_lab.errors import CannotRunError, LabError
 from netns_lab.history import Event
 from netns_lab.lab import Lab
 from netns_lab.node import wait_until
@@ -55,7 +56,11 @@ class Pair:
 
     def kill(self, node: str) -> int:
         """SIGKILL the agent of a node; returns the time of its last advertisement, nanoseconds."""
-        self.lab.agent(node).kill()
+        agent = self.lab.agent(node)
+        if agent.process is not None:
+            # All of it in one system call: the child of a keepalived that dies leaves in the planned way.
+            agent.process.signal(signal.SIGKILL, group=True)
+        agent.kill()
         self.dead.add(node)
         return self.adverts(node)[-1].t
 
@@ -71,7 +76,10 @@ class Pair:
     def wait_serving(self, node: str) -> None:
         """Wait until `node`, and nobody else, serves: on the wire, in the kernels, and in the agents' own words."""
         wait_until(lambda: self._advertises_alone(node), PATIENCE_S, f"{node} to advertise alone")
-        wait_until(lambda: self._holds_alone(node), PATIENCE_S, f"{node} to hold the address alone")
+        try:
+            wait_until(lambda: self._holds_alone(node), PATIENCE_S, f"{node} to hold the address alone")
+        except LabError as error:
+            raise AssertionError(f"{error}: on the wire it serves, but the address is on {self._holders()}") from None
         for each in (PREFERRED, OTHER):
             if self.runs(each):
                 self.lab.wait_role(each, "active" if each == node else "backup", PATIENCE_S)
@@ -139,8 +147,11 @@ class Pair:
         recent = self.adverts(since=self.now() - 3 * self.cell.interval_ms * MS // 2)
         return bool(recent) and all(event["node"] == node and event["priority"] > 0 for event in recent)
 
+    def _holders(self) -> set[str]:
+        return self.lab.history.holders(self.cell.service.address)
+
     def _holds_alone(self, node: str) -> bool:
-        holders = self.lab.history.holders(self.cell.service.address) - self.dead
+        holders = self._holders() - self.dead
         if self.cell.peer == "frr":  # its own address is there in any role
             return (self.cell.ours in holders) == (node == self.cell.ours)
         return holders == {node}

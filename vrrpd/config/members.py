@@ -85,6 +85,7 @@ class Builder:
             addresses=addresses,
             announce=Announce(keys.announce.at, keys.announce.every or None),
             names=_names(router, family),
+            neighbours=router.peers(self.place.node, family),
         )
 
     def _settings(self, router: Router, family: Family, addresses: tuple[SharedAddress, ...]) -> Settings | None:

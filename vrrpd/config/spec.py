@@ -96,6 +96,8 @@ class MemberSpec:
         announce: see `Announce`.
         names: source address to node name, for people and to tell an unlisted speaker; empty where the file holds
             no list of nodes.
+        neighbours: addresses of the other nodes in this family, whether they send from them or not: whom to ask
+            whether the network carries frames.
     """
 
     interface: str
@@ -104,6 +106,7 @@ class MemberSpec:
     addresses: tuple[SharedAddress, ...]
     announce: Announce
     names: Mapping[Address, str]
+    neighbours: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

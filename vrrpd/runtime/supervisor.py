@@ -154,7 +154,7 @@ class Runtime:
         footing = member.footing
         if footing is None:
             return
-        candidates = [*member.spec.settings.peers, *member.spec.names, *self._kernel.gateways(footing.link.name)]
+        candidates = [*member.spec.neighbours, *self._kernel.gateways(footing.link.name)]
         same = [each for each in candidates if each.version == footing.source.version]
         targets = on_link(same, self.links.on(footing.link.name))
 
