@@ -38,7 +38,7 @@ class Pair:
         cell: what is tried.
         lab: where.
         dead: nodes whose agent was killed and left its address in the kernel; until it is started again, that address
-            says nothing about a role.
+            says nothing about a role, and the kernel may answer for it.
     """
 
     cell: Cell
@@ -116,8 +116,8 @@ class Pair:
                 longest, began = max(longest, event.t - max(began, since)), None
         return longest
 
-    def who_answers(self) -> str | None:
-        """The node that answers when the client asks the shared address, None where nobody does.
+    def who_answers(self) -> set[str]:
+        """The nodes that answer when the client asks the shared address for a moment.
 
         The client's kernel decides whom it asks, by a neighbour table that the cell leaves as it is: an address that
         moved without being announced shows.
@@ -127,9 +127,7 @@ class Pair:
             time.sleep(ASKED_FOR_S)
         replies = [event for event in self.lab.history.events("reply", since=since) if event["target"] == "shared"]
         who = {str(event["node"]) for event in replies}
-        assert len(who) < 2, f"the client is answered by {who}"
-        answering = who.pop() if who else None
-        return self.cell.peer_node if answering == self._virtual_mac() else answering
+        return {self.cell.peer_node if each == self._virtual_mac() else each for each in who}
 
     def status(self) -> dict[str, Any]:
         """The status of our agent."""

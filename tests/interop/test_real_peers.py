@@ -71,7 +71,7 @@ def test_exactly_one_serves_whatever_happens_to_the_preferred_node(
 def serves(nodes: Pair, node: str) -> None:
     """`node` serves, it alone, the client reaches it, and nobody has anything to complain about."""
     nodes.wait_serving(node)
-    assert nodes.who_answers() == node, "the client is answered by somebody else, or by nobody"
+    assert nodes.who_answers() - nodes.dead == {node}
     if nodes.runs(nodes.cell.ours):
         status = nodes.status()
         router = status["routers"][0]

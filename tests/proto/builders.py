@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.events import Adjust, Received, Startup
-from vrrpd.proto.packet import GROUPS, Advertisement, Dialect, encode
+from vrrpd.proto.packet import GROUPS, Advertisement, Dialect, encode, internet_checksum
 from vrrpd.proto.router import VirtualRouter
 from vrrpd.proto.settings import Address, Family, Settings, family_of
 from vrrpd.proto.states import State
@@ -65,6 +65,12 @@ def router_in(state: State, settings: Settings = DEFAULT, *, healthy: bool = Tru
     router.handle(Startup(ME if settings.family is Family.IPV4 else ME6), 0)
     router.state = state
     return router
+
+
+def summed(message: bytes | bytearray) -> bytes:
+    """The message with the checksum that covers it alone."""
+    checksum = internet_checksum(bytes(message[:6]) + b"\0\0" + bytes(message[8:]))
+    return bytes(message[:6]) + checksum.to_bytes(2) + bytes(message[8:])
 
 
 def datagram(

@@ -202,6 +202,17 @@ def test_priority_0_of_a_node_that_was_not_active_is_stray_for_all() -> None:
     assert group.deadline == SECOND + ms(3062.5)
 
 
+def test_priority_0_counts_for_a_member_that_follows_the_node_where_the_hearer_follows_another() -> None:
+    group = pair()
+    group.received(V4, heard(250), SECOND)
+    group.received(V6, heard6(250, higher=False), SECOND)
+
+    group.received(V4, heard(0, LOWER), 2 * SECOND)
+
+    assert group.members[V4].deadline == SECOND + ms(3062.5)
+    assert group.members[V6].deadline == 2 * SECOND + ms(62.5)
+
+
 def test_priority_0_of_a_node_without_a_name_counts_for_its_own_member() -> None:
     group = Group([DEFAULT, DEFAULT6], {})
     group.start([ME, ME6], 0)
@@ -277,6 +288,17 @@ def test_a_tie_is_decided_by_the_second_member_where_the_first_hears_nobody() ->
     group.received(V6, heard6(240), 4 * SECOND + 2)
 
     assert isinstance(group.members[V4].state, Backup)
+
+
+def test_a_tie_is_decided_by_the_second_member_once_the_first_has_not_heard_the_other_for_three_intervals() -> None:
+    group = active_pair()
+    group.received(V4, heard(240, LOWER), 5 * SECOND)
+
+    group.received(V6, heard6(240), 8 * SECOND - 1)
+    assert group.role is Role.ACTIVE
+
+    group.received(V6, heard6(240), 8 * SECOND)
+    assert isinstance(group.members[V4].state, Leaving)
 
 
 def test_a_higher_priority_wins_in_every_member() -> None:

@@ -13,7 +13,6 @@ import pytest
 
 from tests.proto.builders import (
     DEFAULT,
-    DEFAULT6,
     HIGHER,
     LOWER,
     ME,
@@ -27,6 +26,7 @@ from tests.proto.builders import (
     heard,
     ms,
     router_in,
+    summed,
 )
 from vrrpd.proto.effects import Acquire, Announce, Effect, Release, Role, SendAdvert, Transition
 from vrrpd.proto.events import Adjust, Leave, Shutdown, Startup, Tick
@@ -54,12 +54,6 @@ def verdict(payload: bytes, settings: Settings = MULTICAST, ttl: int = 255) -> R
 
 def message(settings: Settings = MULTICAST) -> bytearray:
     return bytearray(datagram(settings=settings, dialect=Dialect.MESSAGE).payload)
-
-
-def summed(payload: bytearray) -> bytes:
-    payload[6:8] = b"\0\0"
-    payload[6:8] = internet_checksum(bytes(payload)).to_bytes(2)
-    return bytes(payload)
 
 
 # ---------------------------------------------------------------- 5.1 the IP header
@@ -483,109 +477,3 @@ def test_9_forged_sources_cannot_fill_our_memory() -> None:
         router.handle(heard(100, IPv4Address("10.1.0.0") + n), NOW + n)
 
     assert list(router.heard) == [IPv4Address("10.1.0.0") + n for n in range(744, 1000)]
-
-
-# ---------------------------------------------------------------- RFC 3768, version 2
-
-
-def test_3768_5_3_10_authentication_data_is_always_there_and_zero() -> None:
-    ((_, payload), *_) = router_in(ACTIVE, V2).datagrams(240)
-
-    assert (len(payload), payload[4], payload[-8:]) == (20, 0, bytes(8))
-
-
-def test_3768_5_3_8_the_checksum_covers_the_whole_message_and_no_pseudo_header() -> None:
-    assert internet_checksum(router_in(ACTIVE, V2).datagrams(240)[0][1]) == 0
-
-
-def test_3768_6_1_the_skew_is_a_part_of_a_second_whatever_the_interval() -> None:
-    router = router_in(BACKUP, replace(V2, interval=10 * SECOND))
-
-    router.handle(heard(0), NOW)
-
-    assert router.deadline == NOW + ms(62.5)
-
-
-def test_3768_7_1_another_interval_must_be_discarded() -> None:
-    payload = message(V2)
-    payload[5] = 2
-
-    assert verdict(summed(payload), V2) is Reason.INTERVAL
-
-
-def test_3768_7_1_another_authentication_type_must_be_discarded() -> None:
-    payload = message(V2)
-    payload[4] = 1
-
-    assert verdict(summed(payload), V2) is Reason.AUTH
-
-
-def test_3768_6_4_2_the_interval_is_never_learnt() -> None:
-    router = router_in(BACKUP, V2)
-
-    router.handle(heard(250, interval=5 * SECOND, settings=V2), NOW)
-
-    assert router.deadline == NOW + ms(3062.5)
-
-
-# ---------------------------------------------------------------- what a person is told
-
-
-@pytest.mark.parametrize(
-    ("state", "address"),
-    [
-        (Initialize(), None),
-        (BACKUP, HIGHER),
-        (replace(BACKUP, active=None), None),
-        (ACTIVE, ME),
-        (Leaving(NOW, stop=True), ME),
-        (Leaving(NOW, stop=True, successor=BACKUP), HIGHER),
-    ],
-)
-def test_the_address_of_the_active_is_known_as_far_as_it_can_be(
-    state: Initialize | Backup | Active | Leaving, address: IPv4Address | None
-) -> None:
-    assert router_in(state).active_address == address
-
-
-def test_advertisements_are_encoded_once_for_each_change() -> None:
-    router = router_in(ACTIVE)
-
-    assert router.datagrams(240)[0][1] is router.datagrams(240)[0][1]
-
-
-def test_a_new_source_address_is_in_the_checksum_of_the_next_advertisement() -> None:
-    router = router_in(ACTIVE)
-    before = router.datagrams(240)
-    router.handle(Shutdown("address changed"), NOW)
-    router.handle(Startup(IPv4Address("10.0.0.77")), NOW)
-
-    assert router.datagrams(240) != before
-
-
-def test_counters_count_what_happened() -> None:
-    router = router_in(BACKUP)
-    router.handle(heard(250), NOW)
-    router.handle(heard(0), NOW + 1)
-    router.handle(Tick(), NOW + SECOND)
-    router.handle(heard(100), NOW + SECOND + 1)
-    router.handle(Leave("agent stops"), NOW + 9 * SECOND)
-    router.handle(Shutdown("at once"), NOW + 9 * SECOND + 1)
-
-    c = router.counters
-    assert (c.adverts_received, c.zeros_received, c.adverts_sent, c.zeros_sent) == (3, 1, 3, 1)
-    assert (c.transitions, c.contests, c.stray_zero) == (3, 1, 0)  # started, took the role, stopped
-    assert c.dialects == {Dialect.PSEUDO: 3}
-
-
-def test_nothing_is_sent_from_a_router_that_never_started() -> None:
-    with pytest.raises(AssertionError, match="before the first Startup"):
-        VirtualRouter(DEFAULT).datagrams(240)
-
-
-def test_both_families_of_one_vrid_are_independent() -> None:
-    v4, v6 = router_in(BACKUP), router_in(BACKUP, DEFAULT6)
-
-    v4.handle(heard(0), NOW)
-
-    assert v6.state == BACKUP

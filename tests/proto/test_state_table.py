@@ -251,6 +251,13 @@ ACTIVE = [
         (ZERO, still("weight")),
         Leaving(NOW + ms(500), stop=False, repeats=REPEATS),
     ),
+    Row(  # at 10 ms it lasts 5 ms, which leaves time for one repeat
+        SERVING,
+        Adjust(128, healthy=True, reason="weight"),
+        (ZERO, still("weight")),
+        Leaving(NOW + ms(5), stop=False, repeats=REPEATS[:1]),
+        replace(DEFAULT, interval=ms(10)),
+    ),
     Row(SERVING, Adjust(201, healthy=True, reason="weight"), (), SERVING, TOP),
     Row(
         SERVING,

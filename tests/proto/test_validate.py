@@ -22,6 +22,7 @@ from tests.proto.builders import (
     advert,
     datagram,
     ms,
+    summed,
 )
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.events import Adjust, Received
@@ -46,12 +47,6 @@ def judge(packet: Datagram, router: Settings | None = DEFAULT) -> Reason | str:
     """The reason of a refusal, or `accepted`."""
     verdict = validate(packet, router, OWN)
     return verdict.reason if isinstance(verdict, Drop) else "accepted"
-
-
-def summed(message: bytes) -> bytes:
-    """The message with the checksum that covers it alone."""
-    zeroed = message[:6] + b"\0\0" + message[8:]
-    return message[:6] + internet_checksum(zeroed).to_bytes(2) + message[8:]
 
 
 def with_byte(at: int, value: int, settings: Settings = DEFAULT) -> bytes:
@@ -236,6 +231,12 @@ def test_a_different_list_of_addresses_is_accepted_for_refusing_it_makes_two_act
 def test_carp_is_named_and_not_taken_for_an_attack() -> None:
     for router in (DEFAULT, V2, None):
         assert judge(datagram(CARP), router) is Reason.CARP
+
+
+def test_version_2_with_seven_addresses_is_not_taken_for_carp() -> None:
+    said = replace(advert(100, settings=V2), addresses=tuple(SHARED + n for n in range(7)))
+
+    assert judge(datagram(said=said, settings=V2), V2) == "accepted"
 
 
 @pytest.mark.parametrize("change", [(0, 0x31), (3, 6)])

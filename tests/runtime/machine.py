@@ -1,18 +1,18 @@
 """A machine in memory: the `Kernel` that a runtime is handed in tests, with knobs for all that can go wrong.
 
 Owns links, addresses, settings and sockets of one host, and keeps the promises of the protocols in
-`vrrpd.runtime.kernel`: events come in the kernel's order, a socket that is waited for after it was closed is an error as
-with epoll, changes are refused with the errno of Linux. It takes the real netlink messages and decodes them, so what
-is tested is what production sends.
+`vrrpd.runtime.kernel`: events come in the kernel's order, a socket that is waited for after it was closed is an error
+as with epoll, changes are refused with the errno of Linux. It takes the real netlink messages and decodes them, so
+what is tested is what production sends.
 """
 
 from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv6Address, ip_interface
+from ipaddress import ip_interface
 
 import trio
 
@@ -46,9 +46,10 @@ class Host:
     Attributes:
         links: by index.
         addresses: by (interface index, address with prefix length).
-        refusals: errno with which the kernel refuses to add an address, by address without its length.
+        refusals: errno with which the kernel refuses to change an address, by address without its length.
         unsendable: errno with which a datagram to a destination is refused.
         slow_s: how long each write of address changes takes.
+        broken_writes: so many writes fail as a whole.
         busy_dumps: so many readings of the tables fail because they kept changing.
         deaf: True while the network card has carrier and no frame passes.
         settings: what was read or written under /proc/sys, by (family, interface, key).
@@ -67,6 +68,7 @@ class Host:
         self.refusals: dict[str, int] = {}
         self.unsendable: dict[Address, int] = {}
         self.slow_s = 0.0
+        self.broken_writes = 0
         self.busy_dumps = 0
         self.deaf = False
         self.settings: dict[tuple[Family, str, str], int] = {}
@@ -135,11 +137,12 @@ class Host:
         """True while the address, with its length, is on some interface."""
         return any(text == address for _, text in self.addresses)
 
-    def untag(self, address: str) -> None:
-        """Somebody replaces an address in place: `ip address replace` clears the tag."""
+    def promote(self, address: str) -> None:
+        """The kernel makes a secondary address primary."""
         for key, each in self.addresses.items():
             if key[1] == address:
-                self.addresses[key] = replace(each, ours=False)
+                self.addresses[key] = replace(each, secondary=False)
+                self.events.emit(AddressAdded(self.addresses[key]))
 
     def freeze(self) -> None:
         """The agent gets no processor any more."""
@@ -210,13 +213,15 @@ class Host:
         found = decode_address(message)
         assert found is not None
         key = found.index, str(found.address)
-        if int.from_bytes(message[4:6], "little") != RTM_NEWADDR:
-            return self._forget(key) if key in self.addresses else errno.EADDRNOTAVAIL
         if found.index not in self.links:
             return errno.ENODEV
         refused = self.refusals.get(str(found.address.ip), 0)
-        if refused or key in self.addresses:
-            return refused or errno.EEXIST
+        if refused:
+            return refused
+        if int.from_bytes(message[4:6], "little") != RTM_NEWADDR:
+            return self._forget(key) if key in self.addresses else errno.EADDRNOTAVAIL
+        if key in self.addresses:
+            return errno.EEXIST
         self.configure(self.links[found.index].name, key[1], ours=found.ours)
         return 0
 
@@ -283,6 +288,9 @@ class FakeCommands:
         self._started = True
         if self._host.slow_s:
             trio.from_thread.run(self._host.lan.pause, self._host.slow_s)
+        if self._host.broken_writes:
+            self._host.broken_writes -= 1
+            raise NetlinkError(errno.ETIMEDOUT, "the kernel did not answer")
         return trio.from_thread.run_sync(lambda: [self._host.change_address(each) for each in changes])
 
     def close(self) -> None: ...
@@ -430,8 +438,3 @@ class FakeListener:
 
     def close(self) -> None:
         self.closed = True
-
-
-def addresses(*texts: str) -> Iterable[Address]:
-    """Addresses without a length, from text."""
-    return [IPv6Address(each) if ":" in each else IPv4Address(each) for each in texts]

@@ -149,7 +149,8 @@ async def test_the_loser_of_a_contest_removes_first_and_the_winner_announces_aga
     start = lan.now
     await trio.sleep(1)
     assert (lb1.state, lb2.state) == ("active", "backup")
-    assert lan.told("lb2", since=start)[0][1] == "removes 10.0.0.100/24"
+    heard = next(e.at for e in lan.story if e.host == "lb1" and e.at >= start and e.what.startswith("says")) + 0.1
+    assert lan.told("lb2", "removes", since=heard) == [(0, "removes 10.0.0.100/24")]
     last_word = next(e.at for e in reversed(lan.story) if e.host == "lb2" and e.what.startswith("says"))
     again = [at for at, _ in lan.told("lb1", "claims", since=last_word)]
     assert again[0] < 1

@@ -146,8 +146,7 @@ class Group:
 
     def _followers(self, index: int, event: Received) -> list[int]:
         """The other members whose Active is the node that has just said priority 0 to this one."""
-        state = self.members[index].state
-        if event.advert.priority or not isinstance(state, Backup) or state.active not in (None, event.source):
+        if event.advert.priority:
             return []
         node = self._names.get(event.source)
         others = [(i, m.state) for i, m in enumerate(self.members) if i != index]

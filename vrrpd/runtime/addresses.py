@@ -12,6 +12,7 @@ removes it, at the start before anything else happens, and after an event was lo
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -21,10 +22,15 @@ from typing import TypeAlias
 import trio
 
 from vrrpd.config.spec import SharedAddress
-from vrrpd.linux.netlink import Link, Snapshot, encode_add, encode_remove
+from vrrpd.linux.netlink import KernelAddress, Link, NetlinkError, Snapshot, encode_add, encode_remove, reason
 from vrrpd.proto.settings import Family
 from vrrpd.runtime.kernel import Kernel
 from vrrpd.runtime.links import Links
+
+log = logging.getLogger(__name__)
+
+GONE = {0, errno.EADDRNOTAVAIL, errno.ENODEV}
+"""What the kernel answers to a removal after which the address is not there."""
 
 Key: TypeAlias = tuple[int, str]
 """Interface index, and the address with its prefix length as text."""
@@ -91,7 +97,9 @@ class Addresses:
         self._idle = trio.Event()
         self._idle.set()
         self._reread: Callable[[Snapshot], None] | None = None
-        self._prepared: set[str] = set()
+        self._unread: Callable[[Snapshot], None] | None = None
+        self._stuck: dict[Key, Place] = {}
+        self._prepared: set[int] = set()
 
     def hold(self, places: Iterable[Place], tell: Tell) -> None:
         """Want these addresses; `tell` is called on the event loop with the outcome of each."""
@@ -105,10 +113,17 @@ class Addresses:
             if self._wanted.pop(each.key, None):
                 self._note(each)
 
-    def lost(self, key: Key) -> None:
-        """The kernel no longer has this address; put it back if it is wanted."""
-        self._ours.discard(key)
-        if key in self._wanted:
+    def lost(self, gone: KernelAddress) -> None:
+        """The kernel no longer has this address; put back what is wanted in its place.
+
+        This may be old news, told after the address was put back already. So it stays ours until we have removed it:
+        asking for one removal too many is harmless, forgetting one leaves a second holder.
+        """
+        keys = {(gone.index, str(gone.address))}
+        if not gone.ours:  # somebody else's may have stood there with another prefix length
+            ip = gone.address.ip
+            keys |= {k for k, (p, _) in self._wanted.items() if k[0] == gone.index and p.address.address.ip == ip}
+        for key in keys & self._wanted.keys():
             self._note(self._wanted[key][0])
 
     def gone(self, link: Link) -> None:
@@ -121,6 +136,15 @@ class Addresses:
         """Read the kernel's tables again, behind every change that is already asked for, and reconcile."""
         self._reread = done
         self._wake()
+
+    def retry(self) -> None:
+        """Ask again for what the kernel could not do: a removal, a full reading."""
+        for each in self._stuck.values():
+            self._note(each)
+        self._stuck.clear()
+        if self._unread is not None:
+            self.reread(self._unread)
+            self._unread = None
 
     async def settled(self) -> None:
         """Wait until everything that is asked for has been done."""
@@ -148,29 +172,54 @@ class Addresses:
         adds = [p for p in batch if p.key in self._wanted and not self._is_foreign(p)]
         removes = [p for p in batch if p.key not in self._wanted and p.key in self._ours]
         if adds or removes:
-            outcomes = await trio.to_thread.run_sync(self._write, removes, adds)
-            self._ours.difference_update(p.key for p in removes)
+            codes, outcomes = await trio.to_thread.run_sync(self._write, removes, adds)
+            for each, code in zip(removes, codes, strict=True):
+                self._settle_removal(each, code)
             for outcome in outcomes:
                 self._settle(outcome)
         if self._reread and not self._pending:
             done, self._reread = self._reread, None
-            snapshot = await trio.to_thread.run_sync(self._kernel.commands.dump)
+            snapshot = await trio.to_thread.run_sync(self._read)
+            if snapshot is None:
+                self._unread = done
+                return
             done(snapshot)
             self._reconcile(snapshot)
 
-    def _write(self, removes: Sequence[Place], adds: Sequence[Place]) -> list[Outcome]:
+    def _write(self, removes: Sequence[Place], adds: Sequence[Place]) -> tuple[list[int], list[Outcome]]:
         """In the worker thread: one write for all, removals first: the loser of a contest lets go before anything."""
         for each in adds:
             self._keep_secondaries(each)
-        codes = self._kernel.commands.apply([*(p.remove for p in removes), *(p.add for p in adds)])[len(removes) :]
-        present = self._kernel.commands.dump().addresses if errno.EEXIST in codes else ()
-        tagged = {(a.index, str(a.address)) for a in present if a.ours}
-        return [_outcome(each, code, each.key in tagged) for each, code in zip(adds, codes, strict=True)]
+        try:
+            codes = self._kernel.commands.apply([*(p.remove for p in removes), *(p.add for p in adds)])
+        except NetlinkError as error:  # how far the changes went is unknown, so all of them are asked for again
+            codes = [error.errno or errno.EIO] * (len(removes) + len(adds))
+        removed, added = codes[: len(removes)], codes[len(removes) :]
+        snapshot = self._read() if errno.EEXIST in added else None
+        tagged = None if snapshot is None else {(a.index, str(a.address)) for a in snapshot.addresses if a.ours}
+        return removed, [_outcome(each, code, tagged) for each, code in zip(adds, added, strict=True)]
+
+    def _read(self) -> Snapshot | None:
+        """In the worker thread: a full reading, None where the kernel cannot give one now."""
+        try:
+            return self._kernel.commands.dump()
+        except NetlinkError as error:
+            log.warning("links and addresses cannot be read, trying again: %s", error.text)
+            return None
+
+    def _settle_removal(self, each: Place, code: int) -> None:
+        if code in GONE:
+            self._ours.discard(each.key)
+            return
+        log.warning("%s stays on %s, trying again: %s", each.address.address, each.link.name, reason(code))
+        self._stuck[each.key] = each
 
     def _settle(self, outcome: Outcome) -> None:
         key = outcome.place.key
         if outcome.standing is Standing.HELD:
             self._ours.add(key)
+        elif outcome.standing is Standing.FOREIGN:
+            self._ours.discard(key)
         if key in self._wanted:
             self._wanted[key][1](outcome)
 
@@ -197,10 +246,12 @@ class Addresses:
 
     def _keep_secondaries(self, each: Place) -> None:
         """Removing a primary IPv4 address takes its secondaries along unless this is set (ip-sysctl)."""
-        name = each.link.name
-        if isinstance(each.address.address.ip, IPv4Address) and name not in self._prepared:
-            self._prepared.add(name)
-            self._kernel.write_setting(Family.IPV4, name, "promote_secondaries", 1)
+        link = each.link
+        if isinstance(each.address.address.ip, IPv4Address) and link.index not in self._prepared:
+            self._prepared.add(link.index)
+            error = self._kernel.write_setting(Family.IPV4, link.name, "promote_secondaries", 1)
+            if error is not None:
+                log.warning("%s", error.text)
 
     def _note(self, each: Place) -> None:
         self._pending[each.key] = each
@@ -216,9 +267,11 @@ def _foreign(wanted: Place, address: str) -> Outcome:
     return Outcome(wanted, Standing.FOREIGN, text)
 
 
-def _outcome(wanted: Place, code: int, tagged: bool) -> Outcome:
+def _outcome(wanted: Place, code: int, tagged: set[Key] | None) -> Outcome:
     """What the kernel's answer to an addition means; what exists already is ours only with our tag."""
-    if code == 0 or (code == errno.EEXIST and tagged):
+    if code == errno.EEXIST and tagged is None:
+        code = errno.EBUSY  # nobody could tell whose it is: asked again
+    if code == 0 or (code == errno.EEXIST and wanted.key in (tagged or ())):
         return Outcome(wanted, Standing.HELD)
     if code == errno.EEXIST:
         return _foreign(wanted, str(wanted.address.address))

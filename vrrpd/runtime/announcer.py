@@ -15,6 +15,7 @@ from ipaddress import IPv4Address
 import trio
 
 from vrrpd.config.spec import Announce
+from vrrpd.errors import VrrpdError
 from vrrpd.linux.announce import gratuitous_arp, neighbour_advertisement
 from vrrpd.linux.netlink import Link
 from vrrpd.proto.settings import Address, Family
@@ -55,7 +56,8 @@ class Announcer:
         self._kernel = kernel
         self._now = now
         self._campaigns: dict[Hashable, _Campaign] = {}
-        self._sockets: dict[str, FrameSocket] = {}
+        self._sockets: dict[int, FrameSocket] = {}
+        self._burst = 0
         self._call = trio.Event()
 
     def begin(self, who: Hashable, places: Sequence[tuple[Address, Link]], schedule: Announce) -> None:
@@ -77,9 +79,9 @@ class Announcer:
         """The addresses are no longer here."""
         self._campaigns.pop(who, None)
 
-    def forget(self, interface: str) -> None:
-        """The interface is gone; another of the same name needs a new socket."""
-        socket = self._sockets.pop(interface, None)
+    def forget(self, link: Link) -> None:
+        """The interface is gone; another of the same name gets a new socket."""
+        socket = self._sockets.pop(link.index, None)
         if socket is not None:
             socket.close()
 
@@ -93,11 +95,12 @@ class Announcer:
         """Send what is due, for ever."""
         while True:
             now = self._now()
-            due = [c for c in self._campaigns.values() if c.due is not None and c.due <= now]
-            for campaign in due:
+            due = [(who, c) for who, c in self._campaigns.items() if c.due is not None and c.due <= now]
+            for who, campaign in due:
                 campaign.advance(now)
-                await self._send(campaign)
+                await self._send(who, campaign)
             if not due:
+                self._burst = 0
                 await self._sleep(now)
 
     async def _sleep(self, now: int) -> None:
@@ -106,13 +109,23 @@ class Announcer:
             await self._call.wait()
         self._call = trio.Event()
 
-    async def _send(self, campaign: _Campaign) -> None:
-        frames = [(link.name, frame) for address, link in campaign.places for frame in self._frames(address, link)]
-        for start in range(0, len(frames), PIECE):
-            if start:
+    async def _send(self, who: Hashable, campaign: _Campaign) -> None:
+        """Send one round; it ends where the role does: what a loser says last is what a switch believes."""
+        for address, link in campaign.places:
+            if self._burst >= PIECE:  # of all virtual routers together, for they often move together
+                self._burst = 0
                 await trio.sleep(PAUSE_S)
-            for interface, frame in frames[start : start + PIECE]:
-                self._socket(interface).send(frame)
+            if self._campaigns.get(who) is not campaign:
+                return
+            for frame in self._frames(address, link):
+                self._burst += 1
+                self._transmit(link, frame)
+
+    def _transmit(self, link: Link, frame: bytes) -> None:
+        try:
+            self._socket(link).send(frame)
+        except VrrpdError:  # the interface is gone, and the event that says so is on its way
+            return
 
     def _frames(self, address: Address, link: Link) -> tuple[bytes, ...]:
         if link.noarp or link.loopback:  # nobody there resolves addresses
@@ -122,7 +135,7 @@ class Announcer:
         routes = self._kernel.read_setting(Family.IPV6, link.name, "forwarding") == 1
         return (neighbour_advertisement(address, link.mac, router=routes),)
 
-    def _socket(self, interface: str) -> FrameSocket:
-        if interface not in self._sockets:
-            self._sockets[interface] = self._kernel.frame_socket(interface)
-        return self._sockets[interface]
+    def _socket(self, link: Link) -> FrameSocket:
+        if link.index not in self._sockets:
+            self._sockets[link.index] = self._kernel.frame_socket(link.name)
+        return self._sockets[link.index]

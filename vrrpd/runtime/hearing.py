@@ -9,7 +9,7 @@ answer, like any accepted advertisement, ends the wait.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from ipaddress import IPv4Address
 
 import trio
@@ -38,23 +38,24 @@ async def hear_first(
     Returns:
         True where somebody answered.
     """
-    try:
-        listener, frames = kernel.answer_listener(family_of(source), link.name), kernel.frame_socket(link.name)
-    except VrrpdError:  # the interface went away meanwhile: it will start anew
-        return False
     questions = [_question(source, target, link.mac) for target in targets]
     heard = False
 
-    async def wait_for_answer(scope: trio.CancelScope) -> None:
+    async def wait_for_answer(listener: AnswerListener, scope: trio.CancelScope) -> None:
         nonlocal heard
         while not await _answered(listener, link.mac):
             pass
         heard = True
         scope.cancel()
 
-    with closing(listener), closing(frames):
+    with ExitStack() as sockets:
+        try:
+            listener = sockets.enter_context(closing(kernel.answer_listener(family_of(source), link.name)))
+            frames = sockets.enter_context(closing(kernel.frame_socket(link.name)))
+        except VrrpdError:  # the interface went away meanwhile: it will start anew
+            return False
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(wait_for_answer, nursery.cancel_scope)
+            nursery.start_soon(wait_for_answer, listener, nursery.cancel_scope)
             await _ask(frames, questions, waiting)
             nursery.cancel_scope.cancel()
     return heard

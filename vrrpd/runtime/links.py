@@ -91,8 +91,8 @@ class Links:
         return any(a.address.ip == address and _may_be_source(a) for a in self.on(interface))
 
     def own(self) -> Iterable[Address]:
-        """Every address of this host."""
-        return (a.address.ip for a in self.addresses.values())
+        """Every address of this host but those that we added: one of these may be a peer's own, whose owner it is."""
+        return (a.address.ip for a in self.addresses.values() if not a.ours)
 
 
 def host_facts(snapshot: Snapshot) -> HostFacts:

@@ -71,7 +71,7 @@ class Member:
         if link is None:
             return f"interface {interface} does not exist"
         if not (link.up and link.running):
-            return f"interface {interface} {'has no carrier' if link.up else 'is down'}"
+            return f"interface {interface} {_why_not(link)}"
         source = self._source(links, interface, shared)
         if isinstance(source, str):
             return source
@@ -80,6 +80,8 @@ class Member:
             device = links.link(each.device or interface)
             if device is None:
                 return f"interface {each.device}, for {each.address}, does not exist"
+            if not (device.up and device.running):
+                return f"interface {device.name}, for {each.address}, {_why_not(device)}"
             devices.append(device)
         return Footing(link, source, tuple(devices))
 
@@ -103,3 +105,7 @@ class Member:
             kind = "primary IPv4" if self.family is Family.IPV4 else "link-local IPv6"
             return f"{interface} has no {kind} address to send from"
         return found
+
+
+def _why_not(link: Link) -> str:
+    return "has no carrier" if link.up else "is down"

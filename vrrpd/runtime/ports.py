@@ -29,6 +29,7 @@ class Port:
         link: the interface.
         socket: the raw socket.
         dropped: datagrams that no router here could be asked about, by reason.
+        closed: True once its last router has left.
     """
 
     def __init__(self, family: Family, link: Link, socket: AdvertSocket) -> None:
@@ -37,10 +38,11 @@ class Port:
         self.socket = socket
         self.dropped = Counter[Reason]()
         self.routers: dict[int, Take] = {}
+        self.closed = False
 
     async def run(self) -> None:
         """Hand over what comes in, until the port is closed; each round is bounded, so a flood delays nobody."""
-        while True:
+        while not self.closed:  # its last router may leave between the wake-up and here, or while it reads
             await self.socket.wait_readable()
             self.read()
 
@@ -91,4 +93,5 @@ class Ports:
         port.routers.pop(vrid, None)
         if not port.routers:
             del self._ports[port.family, port.link.index]
+            port.closed = True
             port.socket.close()

@@ -262,8 +262,11 @@ class Router:
         member = self.members[index]
         if not self.group.members[index].holds_addresses:
             return
+        known = member.outcomes.get(outcome.place.key)
         member.outcomes[outcome.place.key] = outcome
-        self._announce(index)
+        # One that fails again, as it does each second, is no news for the neighbours.
+        if known is None or not known.standing is outcome.standing is Standing.FAILED:
+            self._announce(index)
         self._after()
 
     def _announce(self, index: int) -> None:
@@ -291,7 +294,8 @@ class Router:
         self.alarms.set(Code.SERVING_UNHEALTHY, detail, now)
         split = "an Active is heard in one family or network and not in another: nothing is taken over"
         self.alarms.set(Code.SPLIT_GROUP, split if self.group.split else None, now)
-        unsent = {d: t for m in self.members for d, t in m.unsent.items()} if self.role is not Role.INITIALIZE else {}
+        # Only who is Active sends: what went wrong then says nothing about a Backup.
+        unsent = {d: t for m in self.members for d, t in m.unsent.items()} if self.role is Role.ACTIVE else {}
         self.alarms.set(Code.SEND_FAILED, "; ".join(f"to {d}: {t}" for d, t in unsent.items()) or None, now)
         outcomes = [o for m in self.members for o in m.outcomes.values()]
         failed = [o.detail for o in outcomes if o.standing is Standing.FAILED]

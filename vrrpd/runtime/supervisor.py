@@ -15,6 +15,7 @@ the worker thread of `addresses`.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from contextlib import suppress
 
 import trio
@@ -98,8 +99,12 @@ class Runtime:
         self._shared.clear()
         self._shared.update(address.address.ip for member in members for address in member.addresses)
         self._peers = {peer for member in members for peer in (*member.settings.peers, *member.names)}
-        self.checks = {c.name: self.checks.get(c.name, _unchecked(up=c.start_up)) for c in spec.checks}
-        for name, router in self.routers.items():
+        tracked = {
+            name for router in self.routers.values() for name in router.spec.track
+        }  # one that leaves looks at them
+        kept = {name: state for name, state in self.checks.items() if name in tracked}
+        self.checks = kept | {c.name: self.checks.get(c.name, _unchecked(up=c.start_up)) for c in spec.checks}
+        for name, router in list(self.routers.items()):
             if router.spec != self._wanted.get(name):
                 router.leave("no longer in the configuration" if name not in self._wanted else "reconfigured")
         self._hosts_changed()
@@ -108,7 +113,7 @@ class Runtime:
         """A check has something new to say."""
         if name in self.checks:
             self.checks[name] = state
-            for router in self.routers.values():
+            for router in list(self.routers.values()):
                 if name in router.spec.track:
                     router.judge_health(self.checks)
 
@@ -167,7 +172,8 @@ class Runtime:
     async def _housekeeping(self) -> None:
         while True:
             await trio.sleep(HOUSEKEEPING_EVERY_S)
-            for router in self.routers.values():
+            self._addresses.retry()
+            for router in list(self.routers.values()):
                 router.alarms.fade(self.now())
                 router.retry()
 
@@ -181,11 +187,11 @@ class Runtime:
                 self._addresses.reread(self._take)
                 return False
             case LinkGone(link):
-                self._announcer.forget(link.name)
+                self._announcer.forget(link)
                 self._addresses.gone(link)
                 return True
             case AddressRemoved(address):
-                self._addresses.lost((address.index, str(address.address)))
+                self._addresses.lost(address)
                 return not address.ours
             case AddressAdded(address):
                 return not address.ours
@@ -201,7 +207,7 @@ class Runtime:
         """Links, addresses or the wanted state changed: every router looks where it stands."""
         self._own.clear()
         # The owner's own address is a shared one, and its advertisements come from it: never take a peer for ourselves.
-        self._own.update(address for address in (*self.links.own(), *self._shared) if address not in self._peers)
+        self._own.update(self.links.own(), self._shared - self._peers)
         self._tidy()
         for router in list(self.routers.values()):
             router.refresh()
@@ -213,8 +219,9 @@ class Runtime:
                 del self.routers[name]
                 router.shutdown("left")
                 self._schedule.forget(router)
+        busy = {claim for router in self.routers.values() if router.leaving for claim in _claims(router.spec)}
         for name, spec in self._wanted.items():
-            if name not in self.routers:
+            if name not in self.routers and not _claims(spec) & busy:
                 self.routers[name] = Router(spec, self._services)
                 self.routers[name].judge_health(self.checks)
                 self.routers[name].refresh()
@@ -241,6 +248,15 @@ class Runtime:
     def _listen(self, router: Router, index: int) -> None:
         assert self._nursery is not None, "routers are started while the runtime runs"
         self._nursery.start_soon(self._hear, router, index)
+
+
+def _claims(spec: RouterSpec) -> set[Hashable]:
+    """What only one router can have at a time: a VRID on an interface in one family, an address on a device."""
+    claims = set[Hashable]()
+    for member in spec.members:
+        claims.add((member.interface, member.settings.family, member.settings.vrid))
+        claims.update((each.device, each.address.ip) for each in member.addresses)
+    return claims
 
 
 def _unchecked(*, up: bool) -> CheckState:

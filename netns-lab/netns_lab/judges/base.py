@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from netns_lab.errors import LabError
-from netns_lab.expressions import MS, Timers, evaluate, show
+from netns_lab.expressions import MS, NAMES, Timers, evaluate, show
 from netns_lab.history import History
 
 
@@ -114,6 +114,6 @@ class Case:
             limit = evaluate(formula, timers.names() if timers else {})
         except ValueError:
             return Finding(title, f"under {formula}", f"{measured}; nobody took over", Outcome.UNKNOWN, value)
-        asked = f"under {show(limit)}" + (f" ({formula})" if any(c.isalpha() for c in formula[:-2]) else "")
+        asked = f"under {show(limit)}" + (f" ({formula})" if any(name in formula for name in NAMES) else "")
         outcome = Outcome.PASSED if value < limit else Outcome.FAILED
         return Finding(title, asked, measured, outcome, value, limit)

@@ -1,8 +1,8 @@
 """Whether every VRRP packet on the wire was a good one, by a judge that is not of this project: tshark.
 
 `inspect` runs tshark over the capture of a lab and writes what it says into the history; `judge` reads it there. The
-capture holds nothing but IP protocol 112. A bad packet is one that tshark calls malformed, or whose checksum it does not
-call good; it computes that of version 3 over the pseudo-header, the reading of RFC 5798.
+capture holds nothing but IP protocol 112. A bad packet is one that tshark calls malformed, or whose checksum it does
+not call good; it computes that of version 3 over the pseudo-header, the reading of RFC 5798.
 """
 
 from __future__ import annotations

@@ -64,14 +64,15 @@ def probing(
 
 def _take(findings: IO[bytes], names: Mapping[str, str], history: History, log: Path) -> None:
     """Read the findings into the history."""
-    for line in findings:
+    targets = 0
+    for targets, line in enumerate(findings, start=1):  # noqa: B007  counted to the end
         found: dict[str, Any] = json.loads(line)
         target = found["target"]
         replies: list[tuple[int, int, str]] = found["replies"]
         events = [Event(t, "reply", {"target": target, "sent": sent, **_who(text, names)}) for t, sent, text in replies]
         history.extend(events)
         history.add("probes", target=target, sent=found["sent"], pace_ns=found["pace_ns"])
-    if not history.events("probes"):
+    if targets != 2:
         raise LabError(f"the probe ended early: {log.read_text().strip()}")
 
 
