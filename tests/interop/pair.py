@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -160,10 +160,10 @@ class Pair:
         return f"00:00:5e:00:{family}:{self.cell.service.vrid:02x}"
 
     def _reboot(self, node: str) -> None:
-        """Take away what an ended peer left on its host, as a power cut would: processes, interface, pid files, sockets.
+        """Take away what an ended peer left on its host, as a power cut would.
 
-        keepalived does not start beside the pid file of a process that nobody has reaped yet, and FRR's vrrpd waits
-        10 s after it found zebra's old socket. Nothing is taken away for our own agent: it cleans up after itself.
+        FRR leaves its interface, and its vrrpd waits 10 s where it finds zebra's old socket; keepalived does not start
+        beside the pid file of a process that nobody has reaped yet. Our own agent cleans up after itself.
         """
         host = self.lab.node(node)
         macvlan = f"vrrp{'6' if self.cell.family == 'ipv6' else '4'}-{self.cell.service.vrid}"
@@ -175,7 +175,7 @@ class Pair:
 
 
 @contextmanager
-def pair(cell: Cell) -> Iterator[Pair]:
+def pair(cell: Cell) -> Generator[Pair]:
     """A lab with the two nodes of a cell, nothing started yet.
 
     Raises:

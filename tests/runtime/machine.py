@@ -51,6 +51,7 @@ class Host:
         slow_s: how long each write of address changes takes.
         broken_writes: so many writes fail as a whole.
         busy_dumps: so many readings of the tables fail because they kept changing.
+        no_sockets: True while no socket can be opened: no descriptors are left.
         deaf: True while the network card has carrier and no frame passes.
         settings: what was read or written under /proc/sys, by (family, interface, key).
         read_only: True where /proc/sys cannot be written.
@@ -70,6 +71,7 @@ class Host:
         self.slow_s = 0.0
         self.broken_writes = 0
         self.busy_dumps = 0
+        self.no_sockets = False
         self.deaf = False
         self.settings: dict[tuple[Family, str, str], int] = {}
         self.read_only = False
@@ -344,7 +346,7 @@ class FakeAdvertSocket:
     waiting: list[Datagram] = field(default_factory=list[Datagram])
 
     def __post_init__(self) -> None:
-        if self.index not in self.host.links:
+        if self.host.no_sockets or self.index not in self.host.links:
             raise VrrpdError(f"cannot open the {self.family} VRRP socket on {self.interface}")
         self._call = trio.Event()
         self.host.adverts.append(self)
@@ -393,7 +395,7 @@ class FakeFrameSocket:
 
     def __post_init__(self) -> None:
         names = [link.name for link in self.host.links.values()]
-        if self.interface not in names:
+        if self.host.no_sockets or self.interface not in names:
             raise VrrpdError(f"cannot open a packet socket on {self.interface}")
         self.index = self.host.link(self.interface).index
         self.host.frames.append(self)

@@ -136,6 +136,27 @@ async def test_an_interface_that_appears_later_is_waited_for(lan: Lan) -> None:
     assert lb1.state == "active"
 
 
+async def test_a_socket_that_cannot_be_opened_is_a_fault_and_tried_again(lan: Lan) -> None:
+    hosts = [machine(lan, number) for number in (1, 2)]
+    hosts[0].no_sockets = True
+    lb1, _ = [await run_agent(host) for host in hosts]
+    await trio.sleep(3)
+    assert lb1.state == "fault"
+    assert lb1.shown()["reason"].startswith("cannot open the ipv4 VRRP socket")
+    hosts[0].no_sockets = False
+    await trio.sleep(5)
+    assert lb1.state == "active"
+
+
+async def test_a_listener_that_was_opened_in_vain_is_closed(lan: Lan) -> None:
+    host = machine(lan, 1)
+    lb1 = await run_agent(host)
+    host.no_sockets = True
+    await trio.sleep(1)
+    assert lb1.state == "backup"
+    assert [listener.closed for listener in host.listeners] == [True]
+
+
 async def test_a_missing_own_address_is_a_fault_until_it_is_back(lan: Lan) -> None:
     lb1, lb2 = await run_cluster(lan)
     lb1.host.remove("eth0", "10.0.0.11/24")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 import trio
 
@@ -63,6 +65,24 @@ async def test_a_stop_where_nobody_answers_ends_after_an_interval_and_a_little(l
     await lb1.stop()
     assert lan.now - start == pytest.approx(1050)  # pyright: ignore[reportUnknownMemberType] - pytest's own stub
     assert not lb1.host.holds(VIP)
+
+
+async def test_a_stop_in_fault_ends_at_once(lan: Lan) -> None:
+    lb1, _ = await run_cluster(lan)
+    lb1.host.change("eth0", running=False)
+    await trio.sleep(1)
+    start = lan.now
+    await lb1.stop()
+    assert lan.now == start
+
+
+async def test_a_stop_does_not_wait_for_ever_for_a_kernel_that_refuses_the_removal(lan: Lan) -> None:
+    lb1, lb2 = await run_cluster(lan)
+    lb1.host.refusals["10.0.0.100"] = errno.ENOMEM
+    start = lan.now
+    await lb1.stop()
+    assert lan.now - start < 300
+    assert lb2.state == "active"
 
 
 async def test_while_it_hands_over_it_shows_as_active_and_says_so(lan: Lan) -> None:

@@ -54,7 +54,7 @@ class ProcessOptions(BaseModel):
     )
     name: str | None = Field(default=None, min_length=1, description="name of the program, in our own namespaces")
     grace: Annotated[int, duration(0, _GRACE_LIMIT)] = Field(
-        default=10 * MS, description="how long a process may be gone, for a restart, before it has failed"
+        default=5 * MS, description="how long a process may be gone, for a restart, before it has failed"
     )
 
     @model_validator(mode="before")

@@ -65,7 +65,8 @@ def probing(
 def _take(findings: IO[bytes], names: Mapping[str, str], history: History, log: Path) -> None:
     """Read the findings into the history."""
     targets = 0
-    for targets, line in enumerate(findings, start=1):  # noqa: B007  counted to the end
+    for line in findings:
+        targets += 1
         found: dict[str, Any] = json.loads(line)
         target = found["target"]
         replies: list[tuple[int, int, str]] = found["replies"]
