@@ -69,6 +69,8 @@ class Pair:
         before = self.now()
         agent = self.lab.agent(node)
         agent.stop()
+        if node == self.cell.ours and agent.process is not None:
+            assert agent.process.exit_status == 0, self.log(node)
         zeros = [event for event in self.adverts(node, since=before) if event["priority"] == 0]
         assert zeros, f"{agent.kind} was stopped and did not say priority 0"
         return zeros[0].t

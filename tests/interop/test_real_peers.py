@@ -34,9 +34,10 @@ TWO_HOLDERS = 250 * MS
 """For how long a planned change may leave the address on both nodes."""
 
 NORMAL = re.compile(
-    r"Entering (MASTER|BACKUP) STATE|(setting|removing) VIPs|Sending/queueing|Receive advertisement timeout|sent 0 priority"
-    r"|Master received advert from \S+ with higher priority|Backup received priority 0 advertisement"
-    r"|received lower priority \(\d+\) advert from|Received advert from \S+ with lower priority"
+    r"Entering (MASTER|BACKUP) STATE|(setting|removing) VIPs|Sending/queueing|sent 0 priority"
+    r"|Receive advertisement timeout|Master received advert from \S+ with higher priority"
+    r"|Backup received priority 0 advertisement|received lower priority \(\d+\) advert from"
+    r"|Received advert from \S+ with lower priority"
 )
 """What keepalived says of an instance while it likes every packet. FRR says nothing about one that it drops."""
 
