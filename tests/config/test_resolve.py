@@ -16,6 +16,7 @@ from vrrpd.config import (
     HostFacts,
     MemberSpec,
     SharedAddress,
+    TrackSpec,
     examine,
     load,
     resolve,
@@ -88,8 +89,9 @@ def test_the_complete_file_of_the_manual_becomes_one_virtual_router(file_of: Fil
     assert check == CheckSpec("haproxy", "http", check.options, 500 * MS, 300 * MS, 2, 2, start_up=False)
     assert check.options.url == "http://127.0.0.1:8404/healthz"
     assert spec.routers[0].name == "web"
-    assert spec.routers[0].track == ("haproxy",)
+    assert spec.routers[0].checks == {"haproxy"}
     assert only(spec) == MemberSpec(
+        router="web",
         interface="eth0",
         settings=Settings(
             vrid=51,
@@ -113,6 +115,7 @@ def test_the_complete_file_of_the_manual_becomes_one_virtual_router(file_of: Fil
         addresses=(SharedAddress(ip_interface("10.0.0.100/24"), "eth0", None, 0, advertise=True),),
         announce=Announce((0, 50 * MS, 100 * MS, 300 * MS), 60 * SECOND),
         names={lb1: "lb1", lb2: "lb2", lb3: "lb3"},
+        track=(TrackSpec("haproxy"),),
         neighbours=(lb2, lb3),
     )
 

@@ -17,7 +17,7 @@ failed probe like any other, so detection takes at most fall x interval + timeou
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Never, Protocol, TypeAlias, runtime_checkable
 
@@ -37,11 +37,30 @@ class Result:
         ok: whether the service is healthy.
         detail: one short line for people, such as "200 in 1 ms" or "connection refused".
         decisive: a failure that is beyond doubt (the process is dead) and counts as `fall` failures at once.
+        value: a number to add to the priority of a router that tracks the check; None of most kinds.
     """
 
     ok: bool
     detail: str
     decisive: bool = False
+    value: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a program ended.
+
+    Attributes:
+        status: exit status, or the negative number of the signal that ended it.
+        output: the end of what it wrote to its standard output and error.
+    """
+
+    status: int
+    output: bytes
+
+
+class CannotStartError(Exception):
+    """A program cannot be started; the text says why."""
 
 
 class Check(Protocol):
@@ -54,6 +73,47 @@ class Check(Protocol):
         so that every wait in here must be one that can be cancelled, and leaves nothing behind when it is.
         """
         ...
+
+
+class Programs(Protocol):
+    """Starts programs, as another user where that is asked for; see `vrrpd.launcher`."""
+
+    async def run(self, argv: Sequence[str], *, user: str | None = None) -> Finished:
+        """Run a program to its end, in a process group of its own; cancelled, the whole group is killed.
+
+        Args:
+            argv: the program by its absolute path, and its arguments.
+            user: whose rights it has; None for those of nobody in particular.
+
+        Raises:
+            CannotStartError: the text names the cause.
+        """
+        ...
+
+
+class Carriers(Protocol):
+    """Knows the interfaces of this host, by the kernel's events."""
+
+    def carrier(self, interface: str) -> str | None:
+        """Why the interface carries nothing, for people, or None where it is up and running."""
+        ...
+
+    async def changed(self) -> None:
+        """Return after the next event about any link."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What checks use of the agent beside sockets of their own.
+
+    Attributes:
+        programs: runs programs.
+        carriers: knows interfaces.
+    """
+
+    programs: Programs
+    carriers: Carriers
 
 
 @runtime_checkable
@@ -101,6 +161,7 @@ class Status:
         settled: False until there is one, and `up` is only where the check starts.
         since: when `up` got its present value, in wall-clock seconds since 1970; for people only.
         detail: what the last probe found.
+        value: what the last probe adds to the priority, None of most kinds.
     """
 
     name: str
@@ -108,6 +169,7 @@ class Status:
     settled: bool
     since: float
     detail: str
+    value: int | None = None
 
 
 Report: TypeAlias = Callable[[Status], None]
@@ -175,7 +237,7 @@ async def _run(
         if result is not None:
             changed = counter.count(result)
             since = wall() if changed else status.since
-            latest = Status(name, counter.up, counter.settled, since, result.detail)
+            latest = Status(name, counter.up, counter.settled, since, result.detail, result.value)
             if latest != status:
                 status = latest
                 report(status)

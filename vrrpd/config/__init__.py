@@ -25,6 +25,7 @@ from vrrpd.config.spec import (
     MemberSpec,
     RouterSpec,
     SharedAddress,
+    TrackSpec,
 )
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "MemberSpec",
     "RouterSpec",
     "SharedAddress",
+    "TrackSpec",
     "examine",
     "json_schema",
     "load",

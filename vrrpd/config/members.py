@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from vrrpd.config.file import Report
 from vrrpd.config.model import for_node
 from vrrpd.config.routers import FAMILY_NAMES, Listed, Router, family_of
-from vrrpd.config.spec import Announce, HostFacts, MemberSpec, SharedAddress
+from vrrpd.config.spec import Announce, HostFacts, MemberSpec, SharedAddress, TrackSpec
 from vrrpd.config.tree import Path
 from vrrpd.config.words import listed, quote
 from vrrpd.proto.settings import Address, Family, Settings
@@ -79,12 +79,14 @@ class Builder:
             return None
         keys = router.keys
         return MemberSpec(
+            router=router.name,
             interface=interface,
             settings=settings,
             source=source if settings.unicast else None,
             addresses=addresses,
             announce=Announce(keys.announce.at, keys.announce.every or None),
             names=_names(router, family),
+            track=tuple(TrackSpec(name) for name in keys.track),
             neighbours=router.peers(self.place.node, family),
         )
 

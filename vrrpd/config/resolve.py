@@ -136,8 +136,8 @@ def _build(report: Report, place: Place) -> AgentSpec:
     """The wanted state for one node; worth something only where nothing was reported."""
     file = report.file
     builder = Builder(report, place)
-    specs = tuple(RouterSpec(router.name, builder.members(router), router.keys.track) for router in routers(file))
-    tracked = {name for spec in specs for name in spec.track}
+    specs = tuple(RouterSpec(router.name, builder.members(router)) for router in routers(file))
+    tracked = {name for spec in specs for name in spec.checks}
     keys = file.keys
     return AgentSpec(
         node=place.node,

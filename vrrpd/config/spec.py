@@ -83,10 +83,25 @@ class Announce:
 
 
 @dataclass(frozen=True, slots=True)
+class TrackSpec:
+    """How a router follows one check.
+
+    Attributes:
+        check: name of the check.
+        weight: None: a failed check makes the router unhealthy. A number: added to the priority, a negative one while
+            the check is down, a positive one while it is up.
+    """
+
+    check: str
+    weight: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MemberSpec:
     """One virtual router: one VRID, one interface, one family.
 
     Attributes:
+        router: name of the router of the file that it is part of.
         interface: the interface it lives on. "" means "the interface that will hold `source`": the node was named
             by hand, the file names no interface, and the node's address is not on the host yet (DHCP).
         settings: everything the protocol core needs.
@@ -96,32 +111,38 @@ class MemberSpec:
         announce: see `Announce`.
         names: source address to node name, for people and to tell an unlisted speaker; empty where the file holds
             no list of nodes.
+        track: the checks that its router follows.
         neighbours: addresses of the other nodes in this family, whether they send from them or not: whom to ask
             whether the network carries frames.
     """
 
+    router: str
     interface: str
     settings: Settings
     source: Address | None
     addresses: tuple[SharedAddress, ...]
     announce: Announce
     names: Mapping[Address, str]
+    track: tuple[TrackSpec, ...] = ()
     neighbours: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RouterSpec:
-    """One router of the file.
+    """What moves together: one router of the file, or all routers of one of its groups.
 
     Attributes:
-        name: its key in the file.
-        members: one or two virtual routers, IPv4 first; they move together.
-        track: names of the checks it follows.
+        name: its key in the file: that of the group, where there is one.
+        members: the virtual routers, router by router in the order of the file, IPv4 first.
     """
 
     name: str
     members: tuple[MemberSpec, ...]
-    track: tuple[str, ...]
+
+    @property
+    def checks(self) -> frozenset[str]:
+        """Names of the checks that any member follows."""
+        return frozenset(track.check for member in self.members for track in member.track)
 
 
 @dataclass(frozen=True, slots=True)

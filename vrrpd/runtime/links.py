@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from ipaddress import IPv6Address
 
+import trio
+
 from vrrpd.config.spec import HostAddress, HostFacts
 from vrrpd.linux.netlink import (
     AddressAdded,
@@ -35,20 +37,24 @@ class Links:
     def __init__(self) -> None:
         self._by_index: dict[int, Link] = {}
         self.addresses: dict[tuple[int, str], KernelAddress] = {}
+        self._changed = trio.Event()
 
     def replace(self, snapshot: Snapshot) -> None:
         """Take a full reading."""
         self._by_index = {link.index: link for link in snapshot.links}
         self.addresses = {_key(each): each for each in snapshot.addresses}
+        self._tell()
 
     def update(self, event: Event) -> None:
         """Take one event. `Overrun` changes nothing: the caller reads everything again."""
         match event:
             case LinkChanged(link):
                 self._by_index[link.index] = link
+                self._tell()
             case LinkGone(link):
                 self._by_index.pop(link.index, None)
                 self.addresses = {key: a for key, a in self.addresses.items() if a.index != link.index}
+                self._tell()
             case AddressAdded(address):
                 self.addresses[_key(address)] = address
             case AddressRemoved(address):
@@ -59,6 +65,19 @@ class Links:
     def link(self, name: str) -> Link | None:
         """The link of this name."""
         return next((link for link in self._by_index.values() if link.name == name), None)
+
+    def carrier(self, interface: str) -> str | None:
+        """Why an interface carries nothing, for people; None where it is up and running."""
+        link = self.link(interface)
+        if link is None:
+            return "does not exist"
+        if not link.up:
+            return "is down"
+        return None if link.running else "has no carrier"
+
+    async def changed(self) -> None:
+        """Return after the next change of any link."""
+        await self._changed.wait()
 
     def on(self, interface: str) -> list[KernelAddress]:
         """The addresses of one interface, in the kernel's order."""
@@ -93,6 +112,10 @@ class Links:
     def own(self) -> Iterable[Address]:
         """Every address of this host but those that we added: one of these may be a peer's own, whose owner it is."""
         return (a.address.ip for a in self.addresses.values() if not a.ours)
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
 
 
 def host_facts(snapshot: Snapshot) -> HostFacts:

@@ -67,21 +67,18 @@ class Member:
         interface = self.interface(links)
         if interface is None:
             return f"{self.spec.source} is on no interface of this host yet"
-        link = links.link(interface)
-        if link is None:
-            return f"interface {interface} does not exist"
-        if not (link.up and link.running):
-            return f"interface {interface} {_why_not(link)}"
+        link, trouble = links.link(interface), links.carrier(interface)
+        if link is None or trouble:
+            return f"interface {interface} {trouble}"
         source = self._source(links, interface, shared)
         if isinstance(source, str):
             return source
         devices: list[Link] = []
         for each in self.spec.addresses:
-            device = links.link(each.device or interface)
-            if device is None:
-                return f"interface {each.device}, for {each.address}, does not exist"
-            if not (device.up and device.running):
-                return f"interface {device.name}, for {each.address}, {_why_not(device)}"
+            name = each.device or interface
+            device, trouble = links.link(name), links.carrier(name)
+            if device is None or trouble:
+                return f"interface {name}, for {each.address}, {trouble}"
             devices.append(device)
         return Footing(link, source, tuple(devices))
 
@@ -105,7 +102,3 @@ class Member:
             kind = "primary IPv4" if self.family is Family.IPV4 else "link-local IPv6"
             return f"{interface} has no {kind} address to send from"
         return found
-
-
-def _why_not(link: Link) -> str:
-    return "has no carrier" if link.up else "is down"

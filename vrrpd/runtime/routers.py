@@ -168,7 +168,7 @@ class Router:
 
     def judge_health(self, checks: Mapping[str, CheckState]) -> None:
         """The checks have something new to say."""
-        down = {name: checks[name] for name in self.spec.track if not checks[name].up}
+        down = {name: checks[name] for name in sorted(self.spec.checks) if not checks[name].up}
         self.unhealthy = "; ".join(f"check {name} is down: {state.detail}" for name, state in down.items()) or None
         settled = any(state.settled for state in down.values())
         self.alarms.set(Code.UNHEALTHY, self.unhealthy if settled else None, self._services.now())

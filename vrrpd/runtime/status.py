@@ -63,7 +63,7 @@ def _member(runtime: Runtime, router: Router, index: int, moment: Moment) -> dic
     member, core = router.members[index], router.group.members[index]
     settings, counters = member.spec.settings, core.counters
     return {
-        "name": router.spec.name,
+        "name": member.spec.router,
         "vrid": settings.vrid,
         "family": str(settings.family),
         "interface": member.footing.link.name if member.footing else member.spec.interface,
@@ -75,7 +75,7 @@ def _member(runtime: Runtime, router: Router, index: int, moment: Moment) -> dic
         "reason": router.fault or (router.unhealthy if not core.takes_part else None) or core.reason,
         "drained": False,
         "addresses": [_address(runtime, member, i) for i in range(len(member.spec.addresses))],
-        "checks": [_check(runtime, name) for name in router.spec.track],
+        "checks": [_check(runtime, track.check) for track in member.spec.track],
         "movers": [],
         "peers": _peers(runtime.links, member, core, moment.now),
         "alarms": [{"code": a.code, "since": moment.of(a.since), "detail": a.detail} for a in router.alarms],

@@ -100,7 +100,7 @@ class Runtime:
         self._shared.update(address.address.ip for member in members for address in member.addresses)
         self._peers = {peer for member in members for peer in (*member.settings.peers, *member.names)}
         tracked = {
-            name for router in self.routers.values() for name in router.spec.track
+            name for router in self.routers.values() for name in router.spec.checks
         }  # one that leaves looks at them
         kept = {name: state for name, state in self.checks.items() if name in tracked}
         self.checks = kept | {c.name: self.checks.get(c.name, _unchecked(up=c.start_up)) for c in spec.checks}
@@ -114,7 +114,7 @@ class Runtime:
         if name in self.checks:
             self.checks[name] = state
             for router in list(self.routers.values()):
-                if name in router.spec.track:
+                if name in router.spec.checks:
                     router.judge_health(self.checks)
 
     async def leave(self, reason: str) -> None:
