@@ -6,7 +6,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
 from vrrpd.proto.datagram import Datagram
-from vrrpd.proto.events import Adjust, Received, Startup
+from vrrpd.proto.events import Adjust, Drain, Received, Startup
 from vrrpd.proto.packet import GROUPS, Advertisement, Dialect, encode, internet_checksum
 from vrrpd.proto.router import VirtualRouter
 from vrrpd.proto.settings import Address, Family, Settings, family_of
@@ -24,6 +24,8 @@ SHARED6 = IPv6Address("fd00::100")
 
 HEALTHY = Adjust(240, healthy=True, reason="checks passed")
 FAILED = Adjust(240, healthy=False, reason="haproxy failed")
+DRAINED = Adjust(240, healthy=True, reason="drained", drain=Drain.ASK)
+FORCED = Adjust(240, healthy=True, reason="drained", drain=Drain.FORCE)
 
 DEFAULT = Settings(
     vrid=51, family=Family.IPV4, version=3, priority=240, interval=SECOND, addresses=(SHARED,), unicast=True,
@@ -57,11 +59,13 @@ def heard(
     return Received(advert(priority, interval=interval, settings=settings), source, dialect)
 
 
-def router_in(state: State, settings: Settings = DEFAULT, *, healthy: bool = True) -> VirtualRouter:
+def router_in(
+    state: State, settings: Settings = DEFAULT, *, healthy: bool = True, drain: Drain = Drain.NO
+) -> VirtualRouter:
     """A started router that was then put into `state`."""
     router = VirtualRouter(settings)
-    if not healthy:
-        router.handle(Adjust(settings.priority, healthy=False, reason="test"), 0)
+    if not healthy or drain:
+        router.handle(Adjust(settings.priority, healthy, "test", drain), 0)
     router.handle(Startup(ME if settings.family is Family.IPV4 else ME6), 0)
     router.state = state
     return router

@@ -20,7 +20,7 @@ from random import Random
 from tests.proto.builders import SHARED, SHARED6
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.effects import Acquire, Announce, Effect, Release, SendAdvert, Transition
-from vrrpd.proto.events import Adjust, Received
+from vrrpd.proto.events import Adjust, Drain, Received
 from vrrpd.proto.group import Asked, Group
 from vrrpd.proto.settings import Address, Family, Settings, family_of
 from vrrpd.proto.timers import MS
@@ -286,6 +286,7 @@ class Agent(Host):
         self.names = names
         self.healthy = True
         self.priority = min(each.priority for each in settings)
+        self.drain = Drain.NO
         self.group = Group(settings, names)
 
     def start(self) -> None:
@@ -317,15 +318,26 @@ class Agent(Host):
         self.priority = priority
         self._tell(f"priority {priority}")
 
+    def drain_or_not(self, drain: Drain) -> None:
+        """An operator drains the node, or ends that."""
+        self.drain = drain
+        self._tell(f"drain {drain.name}")
+
     def _tell(self, reason: str) -> None:
         if self.alive:
-            self.settle(self.group.adjust(0, Adjust(self.priority, self.healthy, reason), self.clock))
+            wish = Adjust(self.priority, self.healthy, reason, self.drain)
+            self.settle(self.group.adjust(0, wish, self.clock))
 
     def received(self, link: int, event: Received) -> list[Asked]:
         return self.group.received(link, event, self.clock)
 
     def tick(self) -> list[Asked]:
-        return self.group.tick(self.clock)
+        asked = self.group.tick(self.clock)
+        if self.drain is Drain.ASK and self.group.members[0].drain is Drain.NO:
+            self.drain = Drain.NO  # nobody else would have served
+            wish = Adjust(self.priority, self.healthy, "not drained", self.drain)
+            asked += self.group.adjust(0, wish, self.clock)
+        return asked
 
     def deadline(self) -> int | None:
         return self.group.deadline

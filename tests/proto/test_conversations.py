@@ -135,10 +135,10 @@ def test_a_check_fails_where_nobody_else_is() -> None:
     1.000  lb1  says 0
    10.000  lb1  says 0
    20.000  lb1  says 0
- 1050.000  lb1  says 1
- 1050.000  lb1  announces
- 1050.000  lb1  active -> active: nobody else took the role: kept
- 2050.000  lb1  says 1
+  992.188  lb1  says 1
+  992.188  lb1  announces
+  992.188  lb1  active -> active: nobody else took the role: kept
+ 1992.188  lb1  says 1
 """
     assert told == expected
 

@@ -10,6 +10,7 @@ import pytest
 from tests.proto.builders import (
     DEFAULT,
     DEFAULT6,
+    HEALTHY,
     HIGHER,
     ME,
     heard,
@@ -17,7 +18,7 @@ from tests.proto.builders import (
     router_in,
 )
 from vrrpd.proto.effects import Role, SendAdvert
-from vrrpd.proto.events import Leave, Received, Shutdown, Startup, Tick
+from vrrpd.proto.events import Drain, Leave, Received, Shutdown, Startup, Tick
 from vrrpd.proto.packet import Dialect
 from vrrpd.proto.router import VirtualRouter
 from vrrpd.proto.states import Active, Backup, Initialize, Leaving
@@ -113,3 +114,16 @@ def test_a_priority_0_that_is_not_sent_any_more_is_not_counted() -> None:
 
     assert SendAdvert(0) not in effects
     assert (router.counters.zeros_sent, router.counters.adverts_sent) == (0, 1)
+
+
+def test_a_node_that_heard_the_network_while_it_was_out_need_not_wait_for_it_again() -> None:
+    router = router_in(Initialize(), replace(DEFAULT, hear_first=30 * SECOND), drain=Drain.ASK)
+    router.handle(heard(250), SECOND)
+    router.handle(HEALTHY, NOW)
+    assert router.deadline == NOW + ms(3062.5)
+
+
+def test_a_node_that_heard_nothing_while_it_was_out_waits_for_what_is_left_of_its_limit() -> None:
+    router = router_in(Initialize(), replace(DEFAULT, hear_first=30 * SECOND), drain=Drain.ASK)
+    router.handle(HEALTHY, 10 * SECOND)
+    assert router.deadline == 30 * SECOND

@@ -17,6 +17,7 @@ from tests.proto.builders import DEFAULT, MULTICAST, V2, ms
 from tests.proto.network import Agent, Network, cluster
 from tests.proto.plain import Plain, like
 from vrrpd.proto.effects import Acquire, Release
+from vrrpd.proto.events import Drain
 from vrrpd.proto.settings import OnAllFailed, Settings
 from vrrpd.proto.timers import CENTISECOND, SECOND
 
@@ -40,6 +41,9 @@ ACTIONS: dict[str, Callable[[Network, Agent, int], None]] = {
     "crash": lambda _, agent, __: agent.crash(),
     "fail": lambda _, agent, __: agent.check_result(healthy=False),
     "pass": lambda _, agent, __: agent.check_result(healthy=True),
+    "drain": lambda _, agent, __: agent.drain_or_not(Drain.ASK),
+    "force out": lambda _, agent, __: agent.drain_or_not(Drain.FORCE),
+    "undrain": lambda _, agent, __: agent.drain_or_not(Drain.NO),
     "weigh": lambda _, agent, number: agent.weigh(1 + number % 254),
     "isolate": lambda network, agent, _: network.isolate(agent.name),
     "deafen": lambda network, agent, _: network.cut(network.hosts, [agent.name]),

@@ -12,7 +12,9 @@ import pytest
 
 from tests.proto.builders import (
     DEFAULT,
+    DRAINED,
     FAILED,
+    FORCED,
     HEALTHY,
     HIGHER,
     LOWER,
@@ -27,6 +29,7 @@ from vrrpd.proto.effects import Acquire, Announce, Effect, Release, Role, SendAd
 from vrrpd.proto.events import (
     ActiveLeft,
     Adjust,
+    Drain,
     Event,
     Leave,
     NetworkHeard,
@@ -45,6 +48,8 @@ NOW = 10 * SECOND
 SKEW = ms(62.5)
 DOWN = ms(3062.5)
 ANSWER = ms(1050)
+LAST_RESORT = ms(992.1875)
+"""Skew_Time of priority 2: before any node that is unhealthy, too, and has priority 1."""
 
 OWNED = replace(DEFAULT, priority=OWNER)
 DARK = replace(DEFAULT, on_all_failed=OnAllFailed.RELEASE)
@@ -100,6 +105,7 @@ class Row:
     after: State
     settings: Settings = DEFAULT
     healthy: bool = True
+    drain: Drain = Drain.NO
 
     def __str__(self) -> str:
         return f"{type(self.state).__name__}-{type(self.event).__name__}"
@@ -137,6 +143,14 @@ INITIALIZE = [
     ),
     *same(Initialize(), GONE, LEAVE, Tick(), heard(250), heard(0), NetworkHeard(), ActiveLeft(), ORDERED, CONTESTED),
     Row(Initialize(), FAILED, (), Initialize(), DARK),
+    Row(Initialize(), Startup(ME), (), Initialize(), drain=Drain.ASK),
+    Row(
+        Initialize(),
+        HEALTHY,
+        (Transition(Role.INITIALIZE, Role.BACKUP, "started"),),
+        Backup(NOW + DOWN, SECOND),
+        drain=Drain.FORCE,
+    ),
 ]
 
 BACKUP = [
@@ -177,6 +191,7 @@ BACKUP = [
     Row(WATCHING, FAILED, (), replace(WATCHING, down_at=NOW + ms(900) + ms(933.59375))),
     Row(WATCHING, HEALTHY, (), replace(WATCHING, down_at=NOW + ms(900) - ms(933.59375)), healthy=False),
     Row(WATCHING, FAILED, (Transition(Role.BACKUP, Role.INITIALIZE, "haproxy failed"),), Initialize(), DARK),
+    Row(WATCHING, DRAINED, (Transition(Role.BACKUP, Role.INITIALIZE, "drained"),), Initialize()),
 ]
 
 ACTIVE = [
@@ -242,9 +257,11 @@ ACTIVE = [
         SERVING, FOLLOWED, (still("beaten"),), Leaving(NOW + ms(200), stop=False, successor=Backup(NOW + DOWN, SECOND))
     ),
     Row(SERVING, CONTESTED, (Release(), ADVERT, down("beaten")), Backup(NOW + DOWN, SECOND)),
-    Row(SERVING, FAILED, (ZERO, still("haproxy failed")), Leaving(NOW + ANSWER, stop=False, repeats=REPEATS)),
+    Row(SERVING, DRAINED, (ZERO, still("drained")), Leaving(NOW + ANSWER, stop=False, repeats=REPEATS)),
+    Row(SERVING, FORCED, (ZERO, still("drained")), Leaving(NOW + ANSWER, stop=False, repeats=REPEATS)),
+    Row(SERVING, FAILED, (ZERO, still("haproxy failed")), Leaving(NOW + LAST_RESORT, stop=False, repeats=REPEATS)),
     Row(SERVING, FAILED, (ZERO, still("haproxy failed")), Leaving(NOW + ANSWER, stop=False, repeats=REPEATS), DARK),
-    Row(SERVING, FAILED, (ZERO, still("haproxy failed")), Leaving(NOW + ANSWER, stop=False, repeats=REPEATS), TOP),
+    Row(SERVING, FAILED, (ZERO, still("haproxy failed")), Leaving(NOW + LAST_RESORT, stop=False, repeats=REPEATS), TOP),
     Row(  # an election with ourselves in it: Skew_Time of 128 is 500 ms
         SERVING,
         Adjust(128, healthy=True, reason="weight"),
@@ -326,6 +343,27 @@ LEAVING = [
         DARK,
         healthy=False,
     ),
+    Row(
+        replace(ASKING, until=NOW, repeats=()),
+        Tick(),
+        (ADVERT, Announce(), Transition(Role.ACTIVE, Role.ACTIVE, "nobody else took the role: kept")),
+        Active(NOW + SECOND, NOW),
+        drain=Drain.ASK,
+    ),
+    Row(
+        replace(ASKING, until=NOW, repeats=()),
+        Tick(),
+        (Release(), down("left; nobody answered", Role.INITIALIZE)),
+        Initialize(),
+        drain=Drain.FORCE,
+    ),
+    Row(
+        replace(HANDING, until=NOW),
+        Tick(),
+        (Release(), down("handed over", Role.INITIALIZE)),
+        Initialize(),
+        drain=Drain.ASK,
+    ),
     Row(ASKING, heard(100), (), Leaving(NOW + ms(200), stop=False, successor=behind())),
     Row(STOPPING, heard(100), (), Leaving(NOW + ms(200), stop=True, successor=behind())),
     Row(HANDING, heard(250), (), replace(HANDING, successor=behind())),
@@ -342,7 +380,7 @@ every_row = pytest.mark.parametrize("row", [pytest.param(row, id=f"{row}-{n}") f
 
 @every_row
 def test_this_state_meets_this_event(row: Row) -> None:
-    router = router_in(row.state, row.settings, healthy=row.healthy)
+    router = router_in(row.state, row.settings, healthy=row.healthy, drain=row.drain)
 
     effects = router.handle(row.event, NOW)
 
@@ -351,7 +389,7 @@ def test_this_state_meets_this_event(row: Row) -> None:
 
 @every_row
 def test_addresses_follow_from_the_states_before_and_after(row: Row) -> None:
-    router = router_in(row.state, row.settings, healthy=row.healthy)
+    router = router_in(row.state, row.settings, healthy=row.healthy, drain=row.drain)
     before = router.holds_addresses
 
     effects = router.handle(row.event, NOW)
@@ -362,7 +400,7 @@ def test_addresses_follow_from_the_states_before_and_after(row: Row) -> None:
 
 @every_row
 def test_a_second_tick_at_the_same_moment_does_nothing(row: Row) -> None:
-    router = router_in(row.state, row.settings, healthy=row.healthy)
+    router = router_in(row.state, row.settings, healthy=row.healthy, drain=row.drain)
     router.handle(row.event, NOW)
     for _ in range(3):
         router.handle(Tick(), NOW)
@@ -382,7 +420,7 @@ def test_the_table_is_whole() -> None:
 def test_every_advertisement_is_remembered_but_our_own() -> None:
     for row in ROWS:
         if isinstance(row.event, Received):
-            router = router_in(row.state, row.settings, healthy=row.healthy)
+            router = router_in(row.state, row.settings, healthy=row.healthy, drain=row.drain)
 
             router.handle(row.event, NOW)
 

@@ -50,6 +50,66 @@ async def test_where_the_check_fails_everywhere_the_role_is_kept_and_said_so(lan
     assert server.shown()["checks"][0]["state"] == "down"
 
 
+async def test_a_check_that_fails_on_node_after_node_ends_with_the_last_one_and_stays_there(lan: Lan) -> None:
+    lb1, lb2 = await healthy_cluster(lan)
+    start = lan.now
+    lb1.check(up=False)
+    await trio.sleep(5)
+    before = [a.shown()["counters"]["transitions"] for a in (lb1, lb2)]
+    lb2.check(up=False)
+    await trio.sleep(60)
+    assert (lb1.state, lb2.state) == ("backup", "active")
+    assert [a.shown()["counters"]["transitions"] for a in (lb1, lb2)] == before
+    assert lan.dark(VIP, since=start) == 0
+
+
+async def test_a_flapping_check_is_held_down_and_the_other_node_serves(lan: Lan) -> None:
+    lb1, lb2 = await healthy_cluster(lan)
+    start = lan.now
+    for _ in range(3):
+        lb1.check(up=False)
+        await trio.sleep(2)
+        lb1.check(up=True)
+        await trio.sleep(5)
+    assert (lb1.state, lb2.state) == ("backup", "active")
+    assert lb1.alarms() == {"held_down": "the role moved too often: a last resort only, for 10 s"}
+    assert lb1.shown()["effective_priority"] == 1
+    assert lb1.shown()["held_down_until"] is not None
+    await trio.sleep(10)
+    assert (lb1.state, lb2.state) == ("active", "backup")
+    assert lb1.alarms() == {}
+    assert lb1.shown()["held_down_until"] is None
+    assert lan.dark(VIP, since=start) == 0
+
+
+async def test_an_hour_of_flapping_makes_at_most_twenty_releases(lan: Lan) -> None:
+    lb1, lb2 = await healthy_cluster(lan)
+    start, before = lan.now, lb1.shown()["counters"]["transitions"]
+    for _ in range(600):
+        lb1.check(up=False)
+        await trio.sleep(1)
+        lb1.check(up=True)
+        await trio.sleep(5)
+    releases = (lb1.shown()["counters"]["transitions"] - before) // 2
+    assert 10 < releases <= 20
+    assert lan.dark(VIP, since=start) == 0
+    await trio.sleep(310)
+    assert (lb1.state, lb2.state) == ("active", "backup")
+
+
+async def test_a_node_that_is_held_down_is_still_the_last_resort(lan: Lan) -> None:
+    lb1, lb2 = await healthy_cluster(lan, FILE + RELEASE)
+    for _ in range(3):
+        lb1.check(up=False)
+        await trio.sleep(2)
+        lb1.check(up=True)
+        await trio.sleep(5)
+    assert "held_down" in lb1.alarms()
+    lb2.kill()
+    await trio.sleep(4.1)
+    assert lb1.state == "active"
+
+
 async def test_a_check_that_passes_again_takes_the_role_back(lan: Lan) -> None:
     lb1, lb2 = await healthy_cluster(lan)
     lb1.check(up=False)
@@ -68,10 +128,10 @@ async def test_a_healthy_node_takes_over_from_one_that_serves_as_the_last_resort
     lb2.check(up=False)
     lb1.check(up=False)
     await trio.sleep(5)
-    assert lb1.state == "active"
-    lb2.check(up=True)
-    await trio.sleep(5)
     assert (lb1.state, lb2.state) == ("backup", "active")
+    lb1.check(up=True)
+    await trio.sleep(5)
+    assert (lb1.state, lb2.state) == ("active", "backup")
 
 
 async def test_with_release_the_address_goes_dark_and_the_state_is_fault(lan: Lan) -> None:

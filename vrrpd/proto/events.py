@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TypeAlias
 
 from vrrpd.proto.packet import Advertisement, Dialect
@@ -52,19 +53,29 @@ class Received:
     tie_elsewhere: bool = False
 
 
+class Drain(IntEnum):
+    """Whether an operator wants this node out: `ASK` where somebody else takes the role, `FORCE` in any case."""
+
+    NO = 0
+    ASK = 1
+    FORCE = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Adjust:
-    """A new priority, or a new verdict of the checks.
+    """A new priority, a new verdict of the checks, or a new wish of an operator.
 
     Attributes:
         priority: configured priority with its weights, 1..255.
         healthy: False while a tracked check without weight is down.
         reason: the cause, for people.
+        drain: see `Drain`.
     """
 
     priority: int
     healthy: bool
     reason: str
+    drain: Drain = Drain.NO
 
 
 @dataclass(frozen=True, slots=True)

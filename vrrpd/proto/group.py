@@ -2,7 +2,7 @@
 
 Owns what no member can know alone; each member stays the plain state machine of `router`. The rules:
 
-- the effective priority of all is the lowest member's, and one unhealthy member makes all unhealthy;
+- the effective priority of all is the lowest member's, and one unhealthy or drained member makes all so;
 - a member that must leave takes all with it, and all say priority 0;
 - priority 0 heard by one counts for every member whose Active is the same node;
 - a member that gives way to a better Active takes all with it;
@@ -160,7 +160,8 @@ class Group:
     def _adjust_all(self, reason: str, now: int) -> list[Asked]:
         lowest = min(wish.priority for wish in self._wishes)
         healthy = all(wish.healthy for wish in self._wishes)
-        return self._each(lambda _: Adjust(lowest, healthy, reason), now)
+        drain = max(wish.drain for wish in self._wishes)
+        return self._each(lambda _: Adjust(lowest, healthy, reason, drain), now)
 
     def _each(self, event: Callable[[int], Event], now: int) -> list[Asked]:
         return [asked for index in range(len(self.members)) for asked in self._tagged(index, event(index), now)]

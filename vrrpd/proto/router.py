@@ -31,6 +31,7 @@ from vrrpd.proto.effects import Acquire, Announce, Effect, Release, Role, SendAd
 from vrrpd.proto.events import (
     ActiveLeft,
     Adjust,
+    Drain,
     Event,
     Leave,
     NetworkHeard,
@@ -62,6 +63,7 @@ class VirtualRouter:
         state: where it is; replaced, never changed.
         source: our own address while taking part, None otherwise.
         healthy: the last verdict of the checks.
+        drain: what an operator wants; back to NO where nobody else would serve.
         reason: why the role is what it is, for people.
         counters: see `Counters`.
         heard: when each source was last heard, nanoseconds; the latest last, the oldest forgotten.
@@ -73,12 +75,14 @@ class VirtualRouter:
         self.state: State = Initialize()
         self.source: Address | None = None
         self.healthy = True
+        self.drain = Drain.NO
         self.reason = "not started"
         self.counters = Counters()
         self.heard: dict[Address, int] = {}
         self._origin: Address | None = None  # what the last Startup said; it outlives a stop, for the last priority 0
         self._priority = settings.priority
         self._healthy_since = 0
+        self._hear_until: int | None = None  # of the last Startup; None once the network was heard
         self._dialects: dict[Address, Dialect] = {}
         self._encoded: dict[tuple[int, Address], tuple[Dialect, bytes]] = {}
 
@@ -94,7 +98,11 @@ class VirtualRouter:
 
     @property
     def takes_part(self) -> bool:
-        """False while a failed check keeps this node from serving at all (`on_all_failed: release`)."""
+        """False while this node is drained, or a failed check keeps it from serving at all (`release`)."""
+        return self.drain is Drain.NO and self._may_serve
+
+    @property
+    def _may_serve(self) -> bool:
         return self.healthy or self.settings.on_all_failed is OnAllFailed.KEEP
 
     @property
@@ -147,6 +155,8 @@ class VirtualRouter:
             if event.source == self.source:
                 return []  # our own packet came back, or our address is used twice: no reason to demote
             self._learn(event, now)
+        if isinstance(event, Received | NetworkHeard):
+            self._hear_until = None
         if isinstance(event, Adjust):
             return self._adjust(event, now)
         match self.state:
@@ -171,6 +181,8 @@ class VirtualRouter:
         self.source = self._origin = event.source
         self._encoded.clear()
         self._healthy_since = now
+        hear = self.settings.hear_first
+        self._hear_until = None if hear is None else now + hear
         return self._start(now)
 
     def _in_backup(self, state: Backup, event: Event, now: int) -> list[Effect]:
@@ -254,7 +266,7 @@ class VirtualRouter:
         before = self.effective_priority
         if event.healthy and not self.healthy:
             self._healthy_since = now
-        self._priority, self.healthy = event.priority, event.healthy
+        self._priority, self.healthy, self.drain = event.priority, event.healthy, event.drain
         after = self.effective_priority
         match self.state:
             case Initialize():
@@ -286,7 +298,8 @@ class VirtualRouter:
         highest = self.settings.highest_other
         if after >= before or (highest is not None and after > highest):
             return []
-        wait = self._skew(self.settings.interval) if self.healthy else self._answer_wait
+        # Of nodes that are all unhealthy the one that serves is as good as any: it fires before the others do.
+        wait = self._skew(self.settings.interval, max(after, UNHEALTHY + 1))
         return self._leave(now, stop=False, wait=wait, reason=reason)
 
     # ---------------------------------------------------------------- steps between states
@@ -298,10 +311,7 @@ class VirtualRouter:
         interval = self.settings.interval
         if self.effective_priority == OWNER:
             return self._become_active(None, now)
-        hear = self.settings.hear_first
-        self.state = Backup(
-            now + self._down_interval(interval), interval, hear_until=None if hear is None else now + hear
-        )
+        self.state = Backup(now + self._down_interval(interval), interval, hear_until=self._hear_until)
         return [self._transition(Role.INITIALIZE, "started")]
 
     def _become_active(self, state: Backup | None, now: int) -> list[Effect]:
@@ -348,7 +358,9 @@ class VirtualRouter:
         return [Release(), *last_word, self._transition(Role.ACTIVE, order.reason)]
 
     def _tick_leaving(self, state: Leaving, now: int) -> list[Effect]:
-        if now >= state.until and state.successor is None and not state.stop and self.takes_part:
+        alone = now >= state.until and state.successor is None
+        if alone and not state.stop and self._may_serve and self.drain is not Drain.FORCE:
+            self.drain = Drain.NO
             self.state = Active(advert_at=now + self.settings.interval, since=now)
             return [self._say(), Announce(), self._transition(Role.ACTIVE, "nobody else took the role: kept")]
         due = [at for at in state.repeats if at <= now]

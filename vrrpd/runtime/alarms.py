@@ -20,7 +20,9 @@ class Code(StrEnum):
     """What can be wrong; stable names."""
 
     ADDRESS_FAILED = "address_failed"
+    CHECK_DOWN = "check_down"
     FOREIGN_ADDRESS = "foreign_address"
+    HELD_DOWN = "held_down"
     LOOP = "loop"
     REFUSED_ADVERT = "refused_advert"
     SEND_FAILED = "send_failed"

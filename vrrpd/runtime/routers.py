@@ -12,41 +12,28 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+import trio
+
 from vrrpd.config.spec import RouterSpec
 from vrrpd.errors import VrrpdError
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.effects import Acquire, Announce, Effect, Release, Role, SendAdvert, Transition
-from vrrpd.proto.events import Adjust, Received
+from vrrpd.proto.events import Drain, Received
 from vrrpd.proto.group import Asked, Group
 from vrrpd.proto.settings import OWNER, Address
-from vrrpd.proto.states import Active, Backup
+from vrrpd.proto.states import Active, Backup, Leaving
+from vrrpd.proto.timers import SECOND
 from vrrpd.proto.validate import Accepted, Drop, Reason, validate
 from vrrpd.runtime.addresses import Addresses, Outcome, Standing
 from vrrpd.runtime.alarms import Alarms, Code
 from vrrpd.runtime.announcer import Announcer
+from vrrpd.runtime.health import CheckState, Health
 from vrrpd.runtime.links import Links
 from vrrpd.runtime.member import Footing, Member
 from vrrpd.runtime.ports import Ports
 
 STRANGERS = {Reason.SOURCE, Reason.MODE}
 SILENT = {Reason.LENGTH, Reason.CARP, Reason.VRID}
-
-
-@dataclass(frozen=True, slots=True)
-class CheckState:
-    """What a health check says.
-
-    Attributes:
-        up: the verdict.
-        settled: False until the first verdict.
-        since: when the verdict last changed, wall-clock seconds since 1970, for people.
-        detail: what the last probe found.
-    """
-
-    up: bool
-    settled: bool
-    since: float
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +47,7 @@ class Services:
         ports: the raw sockets.
         shared: every shared address of every router; none may be a source.
         own: every address of this host and every shared one; a packet from one of them is a loop.
+        checks: the last word of each check, by name.
         now: the clock, nanoseconds.
         renew: takes note that a router's deadline moved.
         listen: starts to ask whether the network carries frames, for one member of a router.
@@ -71,6 +59,7 @@ class Services:
     ports: Ports
     shared: Container[Address]
     own: Container[Address]
+    checks: Mapping[str, CheckState]
     now: Callable[[], int]
     renew: Callable[[Router], None]
     listen: Callable[[Router, int], None]
@@ -87,6 +76,7 @@ class Router:
         fault: why it cannot take part, None where it can.
         leaving: True once it was told to hand over for good.
         since: when the role last changed, nanoseconds.
+        health: what the checks mean for it.
     """
 
     def __init__(self, spec: RouterSpec, services: Services) -> None:
@@ -101,14 +91,22 @@ class Router:
         self.fault: str | None = None
         self.leaving = False
         self.since = services.now()
-        self.unhealthy: str | None = None
+        self.health = Health(spec)
         self._services = services
+        self._drain = Drain.NO
+        self._releasing = False  # giving the role away because of its health
+        self._held_down = False
+        self._changed = trio.Event()
         self._noted: set[tuple[str, Address]] = set()
 
     @property
     def deadline(self) -> int | None:
         """When `tick` is due, nanoseconds."""
-        return self.group.deadline
+        following = self.group.deadline
+        if not self._held_down:
+            return following
+        until = self.health.hold_down.until
+        return until if following is None else min(following, until)
 
     @property
     def role(self) -> Role:
@@ -119,6 +117,11 @@ class Router:
     def idle(self) -> bool:
         """True where nothing is left to hand over."""
         return self.role is Role.INITIALIZE
+
+    @property
+    def drained(self) -> bool:
+        """True from `drain` until `undrain`, or until it shows that nobody else would serve."""
+        return self._drain is not Drain.NO
 
     # ---------------------------------------------------------------- events
 
@@ -139,7 +142,11 @@ class Router:
 
     def tick(self) -> None:
         """A deadline may have passed. A Backup looks once more whether somebody spoke before it takes the role."""
-        late = self._services.now() - (self.deadline or 0) > self.spec.members[0].settings.interval
+        now = self._services.now()
+        if self._held_down and not self.health.hold_down.active(now):
+            self._held_down = False
+            self.judge_health()
+        late = now - (self.group.deadline or now) > self.spec.members[0].settings.interval
         if late or isinstance(self.group.members[0].state, Backup):
             for port in {m.port for m in self.members if m.port is not None}:
                 port.read()
@@ -166,15 +173,30 @@ class Router:
         state = self.group.members[index].state
         return isinstance(state, Backup) and state.hear_until is not None
 
-    def judge_health(self, checks: Mapping[str, CheckState]) -> None:
-        """The checks have something new to say."""
-        down = {name: checks[name] for name in sorted(self.spec.checks) if not checks[name].up}
-        self.unhealthy = "; ".join(f"check {name} is down: {state.detail}" for name, state in down.items()) or None
-        settled = any(state.settled for state in down.values())
-        self.alarms.set(Code.UNHEALTHY, self.unhealthy if settled else None, self._services.now())
-        for index, member in enumerate(self.spec.members):
-            wish = Adjust(member.settings.priority, self.unhealthy is None, self.unhealthy or "all checks are up")
+    def judge_health(self) -> None:
+        """The checks have something new to say, a hold-down began or ended, or an operator wants something else."""
+        served = isinstance(self.group.members[0].state, Active)
+        wishes = self.health.judge(self._services.checks, self._drain, self._services.now())
+        for index, wish in enumerate(wishes):
             self._perform(self.group.adjust(index, wish, self._services.now()))
+        if served and self._drain is Drain.NO:
+            self._releasing = isinstance(self.group.members[0].state, Leaving)
+
+    def drain(self, *, force: bool) -> None:
+        """Give the role to somebody else and stay out; with `force` also where nobody takes it."""
+        self._drain = Drain.FORCE if force else Drain.ASK
+        self.judge_health()
+
+    def undrain(self) -> None:
+        """Take part again."""
+        self._drain = Drain.NO
+        self.judge_health()
+
+    async def drained_out(self) -> bool:
+        """Wait for the outcome of a drain: True: this node is out. False: it is not drained (any more)."""
+        while self.drained and self.role is Role.ACTIVE:
+            await self._changed.wait()
+        return self.drained
 
     def retry(self) -> None:
         """Try again what the kernel refused: a socket, an address."""
@@ -208,9 +230,6 @@ class Router:
                 return str(error)
             member.stand(footing, port)
         self._perform(self.group.start([f.source for f in footings], self._services.now()))
-        for index in range(len(self.members)):
-            if self.waits_to_hear(index):
-                self._services.listen(self, index)
         return None
 
     def _stand_down(self, reason: str) -> None:
@@ -227,6 +246,9 @@ class Router:
     def _perform(self, asked: list[Asked]) -> None:
         for index, effect in asked:
             self._do(index, effect)
+        if self._drain is Drain.ASK and self.group.members[0].drain is Drain.NO:  # nobody else would have served
+            self._log.warning("not drained: nobody else took the role")
+            self.undrain()
         self._after()
 
     def _do(self, index: int, effect: Effect) -> None:
@@ -244,6 +266,8 @@ class Router:
                 self._announce(index)
             case Transition(previous, role, reason):
                 self._log_transition(index, previous, role, reason)
+                if previous is Role.INITIALIZE and self.waits_to_hear(index):
+                    self._services.listen(self, index)
 
     def _send(self, index: int, priority: int) -> None:
         member = self.members[index]
@@ -282,15 +306,36 @@ class Router:
             self._log.info("%s -> %s: %s", previous, role, reason)
         if previous is not role:
             self.since = self._services.now()
+        if index == 0 and previous is Role.ACTIVE:
+            self._count_release(given_away=role is not Role.ACTIVE)
+
+    def _count_release(self, *, given_away: bool) -> None:
+        """A role that moves too often because of our health is not taken back at once (flap protection)."""
+        if not self._releasing or isinstance(self.group.members[0].state, Leaving):
+            return
+        self._releasing = False
+        if given_away:
+            self.health.hold_down.released(self._services.now())
+            self._held_down = self.health.hold_down.active(self._services.now())
+            if self._held_down:
+                self.judge_health()
 
     # ---------------------------------------------------------------- alarms
 
     def _after(self) -> None:
         """Renew the timer, and hold the lasting alarms against what is."""
         self._services.renew(self)
+        self._changed.set()
+        self._changed = trio.Event()
         now, core = self._services.now(), self.group.members[0]
         serving = isinstance(core.state, Active) and not core.healthy
-        detail = f"nobody healthy took the role; {self.unhealthy}" if serving else None
+        unhealthy = self.health.unhealthy
+        self.alarms.set(Code.UNHEALTHY, unhealthy if self.health.settled else None, now)
+        self.alarms.set(Code.CHECK_DOWN, self.health.weighing, now)
+        length = self.health.hold_down.length // SECOND
+        held = f"the role moved too often: a last resort only, for {length} s" if self._held_down else None
+        self.alarms.set(Code.HELD_DOWN, held, now)
+        detail = f"nobody healthy took the role; {unhealthy}" if serving else None
         self.alarms.set(Code.SERVING_UNHEALTHY, detail, now)
         split = "an Active is heard in one family or network and not in another: nothing is taken over"
         self.alarms.set(Code.SPLIT_GROUP, split if self.group.split else None, now)

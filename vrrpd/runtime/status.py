@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from vrrpd import __version__
+from vrrpd.proto.effects import Role
 from vrrpd.proto.router import VirtualRouter
 from vrrpd.proto.timers import SECOND
 from vrrpd.runtime.links import Links
@@ -62,6 +63,7 @@ def status(runtime: Runtime, node: str, started: int) -> dict[str, Any]:
 def _member(runtime: Runtime, router: Router, index: int, moment: Moment) -> dict[str, Any]:
     member, core = router.members[index], router.group.members[index]
     settings, counters = member.spec.settings, core.counters
+    held = router.health.hold_down
     return {
         "name": member.spec.router,
         "vrid": settings.vrid,
@@ -69,11 +71,12 @@ def _member(runtime: Runtime, router: Router, index: int, moment: Moment) -> dic
         "interface": member.footing.link.name if member.footing else member.spec.interface,
         "state": _state(router, core),
         "priority": settings.priority,
-        "effective_priority": core.effective_priority,
+        "effective_priority": 0 if router.drained and router.idle else core.effective_priority,
         "active_address": str(core.active_address) if core.active_address else None,
         "since": moment.of(router.since),
-        "reason": router.fault or (router.unhealthy if not core.takes_part else None) or core.reason,
-        "drained": False,
+        "reason": router.fault or _out(router, core) or core.reason,
+        "drained": router.drained,
+        "held_down_until": moment.of(held.until) if held.active(moment.now) else None,
         "addresses": [_address(runtime, member, i) for i in range(len(member.spec.addresses))],
         "checks": [_check(runtime, track.check) for track in member.spec.track],
         "movers": [],
@@ -95,8 +98,17 @@ def _member(runtime: Runtime, router: Router, index: int, moment: Moment) -> dic
 
 def _state(router: Router, core: VirtualRouter) -> str:
     """One of init, backup, active, fault."""
+    if router.drained and router.idle and not router.fault:
+        return str(Role.BACKUP)
     out = core.source is not None and not core.takes_part
     return "fault" if router.idle and (router.fault or out) else str(router.role)
+
+
+def _out(router: Router, core: VirtualRouter) -> str | None:
+    """Why a router that could take part does not."""
+    if core.takes_part or not router.idle:
+        return None
+    return "drained" if router.drained else router.health.unhealthy
 
 
 def _address(runtime: Runtime, member: Member, index: int) -> dict[str, Any]:

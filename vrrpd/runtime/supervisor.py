@@ -25,11 +25,12 @@ from vrrpd.linux.netlink import AddressAdded, AddressRemoved, Event, LinkChanged
 from vrrpd.proto.settings import Address
 from vrrpd.runtime.addresses import Addresses
 from vrrpd.runtime.announcer import Announcer
+from vrrpd.runtime.health import CheckState
 from vrrpd.runtime.hearing import hear_first, on_link
 from vrrpd.runtime.kernel import Kernel
 from vrrpd.runtime.links import Links
 from vrrpd.runtime.ports import Port, Ports
-from vrrpd.runtime.routers import CheckState, Router, Services
+from vrrpd.runtime.routers import Router, Services
 from vrrpd.runtime.schedule import Schedule
 
 HOUSEKEEPING_EVERY_S = 1
@@ -67,6 +68,7 @@ class Runtime:
             ports=self._ports,
             shared=self._shared,
             own=self._own,
+            checks=self.checks,
             now=kernel.clock.now,
             renew=self._renew,
             listen=self._listen,
@@ -102,8 +104,10 @@ class Runtime:
         tracked = {
             name for router in self.routers.values() for name in router.spec.checks
         }  # one that leaves looks at them
-        kept = {name: state for name, state in self.checks.items() if name in tracked}
-        self.checks = kept | {c.name: self.checks.get(c.name, _unchecked(up=c.start_up)) for c in spec.checks}
+        fresh = {c.name: self.checks.get(c.name, _unchecked(up=c.start_up)) for c in spec.checks}
+        for name in self.checks.keys() - tracked - fresh.keys():
+            del self.checks[name]
+        self.checks.update(fresh)
         for name, router in list(self.routers.items()):
             if router.spec != self._wanted.get(name):
                 router.leave("no longer in the configuration" if name not in self._wanted else "reconfigured")
@@ -115,7 +119,13 @@ class Runtime:
             self.checks[name] = state
             for router in list(self.routers.values()):
                 if name in router.spec.checks:
-                    router.judge_health(self.checks)
+                    router.judge_health()
+
+    def find(self, name: str) -> Router | None:
+        """What moves the router of this name in the file, or the group of this name."""
+        return next(
+            (r for r in self.routers.values() if name in {r.spec.name, *(m.router for m in r.spec.members)}), None
+        )
 
     async def leave(self, reason: str) -> None:
         """Hand every role over, and return when the last address is gone."""
@@ -223,7 +233,7 @@ class Runtime:
         for name, spec in self._wanted.items():
             if name not in self.routers and not _claims(spec) & busy:
                 self.routers[name] = Router(spec, self._services)
-                self.routers[name].judge_health(self.checks)
+                self.routers[name].judge_health()
                 self.routers[name].refresh()
         self._left.set()
         self._left = trio.Event()
