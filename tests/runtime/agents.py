@@ -11,8 +11,8 @@ from tests.runtime.lan import Lan
 from tests.runtime.machine import Host
 from vrrpd.checks.registry import kinds
 from vrrpd.config import AgentSpec, load, resolve
-from vrrpd.runtime.links import host_facts
 from vrrpd.runtime.health import CheckState
+from vrrpd.runtime.links import host_facts
 from vrrpd.runtime.routers import Router
 from vrrpd.runtime.status import status
 from vrrpd.runtime.supervisor import Runtime

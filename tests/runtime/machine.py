@@ -111,8 +111,16 @@ class Host:
             socket.orphaned |= socket.index == link.index
         self.events.emit(LinkGone(link))
 
-    def change(self, interface: str, *, up: bool = True, running: bool = True, mac: bytes | None = None) -> None:
-        """An interface is switched, its cable pulled or put back, its address changed."""
+    def change(
+        self,
+        interface: str,
+        *,
+        up: bool = True,
+        running: bool = True,
+        mac: bytes | None = None,
+        name: str | None = None,
+    ) -> None:
+        """An interface is switched or renamed, its cable pulled or put back, its address changed."""
         link = self.link(interface)
         link = replace(link, up=up, running=up and running, mac=mac or link.mac)
         self.links[link.index] = link
@@ -192,6 +200,7 @@ class Host:
         """This machine as the runtime sees it."""
         return Kernel(
             clock=self.clock,
+            worker=trio.to_thread.current_default_thread_limiter(),  # the virtual clock looks at it
             commands=FakeCommands(self),
             events=self.events,
             advert_socket=lambda family, name, index: FakeAdvertSocket(self, family, name, index),

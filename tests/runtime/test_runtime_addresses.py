@@ -7,7 +7,7 @@ import errno
 import pytest
 import trio
 
-from tests.runtime.agents import FILE, NODES, VIP, machine, run_agent, run_cluster
+from tests.runtime.agents import FILE, MULTICAST, NODES, VIP, machine, run_agent, run_cluster
 from tests.runtime.lan import Lan
 
 
@@ -62,6 +62,30 @@ async def test_the_owner_uses_its_own_address_without_an_alarm(lan: Lan) -> None
     await trio.sleep(3)
     assert (lb1.state, lb2.state) == ("active", "backup"), "the owner is heard although its address was ours meanwhile"
     assert lb2.alarms() == {}
+
+
+async def test_in_multicast_the_owner_sends_from_the_address_that_it_owns(lan: Lan) -> None:
+    text = NODES + "routers: {web: {vrid: 51, addresses: [10.0.0.11/24], priority: {lb1: 255, lb2: 200, lb3: 100}}}\n"
+    lb1, lb2 = await run_cluster(lan, text + MULTICAST)
+    assert (lb1.state, lb2.state) == ("active", "backup")
+    assert lb1.alarms() == lb2.alarms() == {}
+    lb1.kill()
+    await trio.sleep(4)
+    assert lb2.host.holds("10.0.0.11/24")
+    lb1 = await run_agent(lb1.host, text + MULTICAST)
+    await trio.sleep(3)
+    assert (lb1.state, lb2.state) == ("active", "backup")
+    assert not lb2.host.holds("10.0.0.11/24")
+
+
+async def test_an_address_whose_tag_somebody_cleared_is_still_ours_after_a_full_reading(lan: Lan) -> None:
+    lb1, _ = await run_cluster(lan)
+    lb1.host.events.lossy = True
+    lb1.host.configure("eth0", VIP)
+    lb1.host.events.overrun()
+    await trio.sleep(0.1)
+    await lb1.stop()
+    assert not lb1.host.holds(VIP)
 
 
 async def test_an_address_that_somebody_deletes_comes_back(lan: Lan) -> None:

@@ -14,6 +14,7 @@ from tests.runtime.lan import Lan
 from tests.runtime.strangers import ADVERT, LB1, LB2, STRANGER, multicast, spoilt, unicast
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.packet import GROUP_V6, Dialect, encode
+from vrrpd.proto.timers import SECOND
 
 
 async def test_a_healthy_cluster_has_no_alarm(lan: Lan) -> None:
@@ -91,11 +92,29 @@ async def test_our_own_packets_that_come_back_are_a_loop_and_demote_nobody(lan: 
     assert lb1.shown()["counters"]["dropped"]["own"] >= 2
 
 
-async def test_a_packet_from_a_shared_address_is_a_loop_or_a_forgery(lan: Lan) -> None:
+async def test_in_unicast_nobody_but_a_peer_is_heard_not_even_from_the_shared_address(lan: Lan) -> None:
     lb1, _ = await run_cluster(lan)
-    lb1.host.take("eth0", unicast(IPv4Address("10.0.0.100"), LB1))
+    lb1.host.take("eth0", unicast(IPv4Address("10.0.0.100"), LB1, replace(ADVERT, priority=255)))
     await trio.sleep(0.01)
-    assert "10.0.0.100" in lb1.alarms()["loop"]
+    assert lb1.state == "active"
+    assert "10.0.0.100 is not a peer" in lb1.alarms()["unlisted_source"]
+
+
+async def test_in_multicast_an_owner_that_the_file_does_not_list_is_heard(lan: Lan) -> None:
+    lb1, _ = await run_cluster(lan, FILE + MULTICAST)
+    lb1.host.take("eth0", multicast(IPv4Address("10.0.0.100"), replace(ADVERT, priority=255)))
+    await trio.sleep(0.3)
+    assert lb1.state == "backup"
+    assert "10.0.0.100" in lb1.alarms()["unlisted_source"]
+    assert "loop" not in lb1.alarms()
+
+
+async def test_an_active_that_speaks_far_too_seldom_is_an_alarm(lan: Lan) -> None:
+    lb1, _ = await run_cluster(lan, FILE)
+    seldom = replace(ADVERT, priority=254, interval=40 * SECOND)
+    lb1.host.take("eth0", unicast(LB2, LB1, seldom))
+    await trio.sleep(0.01)
+    assert "10.0.0.12 advertises every 40 s" in lb1.alarms()["long_interval"]
 
 
 async def test_an_alarm_about_packets_fades_a_minute_after_the_last_one(lan: Lan) -> None:

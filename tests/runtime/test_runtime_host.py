@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 import trio
 
 from tests.runtime.agents import FILE, MULTICAST, VIP, machine, run_agent, run_cluster
@@ -193,6 +195,26 @@ async def test_a_new_mac_starts_the_router_anew(lan: Lan) -> None:
     assert lb1.state == "active"
     assert lb1.shown()["counters"]["transitions"] == 5
     assert lan.told("lb1", "claims")
+
+
+async def test_an_answer_in_one_family_ends_the_wait_of_both(lan: Lan) -> None:
+    text = """
+nodes: {lb1: [10.0.0.11, "fd00::11"], lb2: [10.0.0.12, "fd00::12"]}
+routers: {web: {vrid: 51, addresses: [10.0.0.100/24, "fd00::100/64"]}}
+"""
+    host = machine(lan, 1, "fd00::11/64")
+    host.gateways = [IPv4Address("10.0.0.1")]
+    lan.stations.add(IPv4Address("10.0.0.1"))
+    lb1 = await run_agent(host, text)
+    await trio.sleep(4)
+    assert lb1.state == "active"
+
+
+async def test_a_node_that_waits_for_the_network_says_so(lan: Lan) -> None:
+    lb1 = await run_agent(machine(lan, 1))
+    await trio.sleep(4)
+    assert lb1.state == "backup"
+    assert lb1.shown()["reason"] == "started; nothing was heard on the network yet"
 
 
 async def test_events_about_our_own_addresses_do_not_disturb(lan: Lan) -> None:

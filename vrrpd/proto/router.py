@@ -28,6 +28,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from vrrpd.proto.effects import Acquire, Announce, Effect, Release, Role, SendAdvert, Transition
+from vrrpd.proto.encoder import Encoder
 from vrrpd.proto.events import (
     ActiveLeft,
     Adjust,
@@ -41,8 +42,8 @@ from vrrpd.proto.events import (
     Tick,
     Yield,
 )
-from vrrpd.proto.packet import GROUPS, Advertisement, Dialect, encode
-from vrrpd.proto.settings import OWNER, UNHEALTHY, Address, Checksum, OnAllFailed, Settings
+from vrrpd.proto.packet import Advertisement
+from vrrpd.proto.settings import OWNER, UNHEALTHY, Address, OnAllFailed, Settings
 from vrrpd.proto.states import Active, Backup, Initialize, Leaving, State
 from vrrpd.proto.stats import Counters
 from vrrpd.proto.timers import MS, SECOND, active_down_interval, skew_time
@@ -83,8 +84,7 @@ class VirtualRouter:
         self._priority = settings.priority
         self._healthy_since = 0
         self._hear_until: int | None = None  # of the last Startup; None once the network was heard
-        self._dialects: dict[Address, Dialect] = {}
-        self._encoded: dict[tuple[int, Address], tuple[Dialect, bytes]] = {}
+        self._encoder = Encoder(settings)
 
     @property
     def deadline(self) -> int | None:
@@ -140,9 +140,8 @@ class VirtualRouter:
 
     def datagrams(self, priority: int) -> list[tuple[Address, bytes]]:
         """Destinations and bytes of an advertisement of this priority, encoded once per change."""
-        settings = self.settings
-        group = (GROUPS[settings.family],)
-        return [(to, self._encode(priority, to)) for to in (settings.peers if settings.unicast else group)]
+        assert self._origin is not None, "nothing is sent before the first Startup"
+        return self._encoder.datagrams(priority, self._origin)
 
     def handle(self, event: Event, now: int) -> list[Effect]:
         """Take one event and return what must be done about it, in order.
@@ -179,7 +178,6 @@ class VirtualRouter:
         if not isinstance(event, Startup):
             return []
         self.source = self._origin = event.source
-        self._encoded.clear()
         self._healthy_since = now
         hear = self.settings.hear_first
         self._hear_until = None if hear is None else now + hear
@@ -450,8 +448,7 @@ class VirtualRouter:
         self.heard[event.source] = now
         if len(self.heard) > REMEMBERED_SOURCES:
             del self.heard[next(iter(self.heard))]
-        to = event.source if self.settings.unicast else GROUPS[self.settings.family]
-        self._dialects[to] = event.dialect
+        self._encoder.learn(event.source, event.dialect)
         self.counters.adverts_received += 1
         self.counters.zeros_received += event.advert.priority == 0
         self.counters.dialects[event.dialect] += 1
@@ -469,29 +466,6 @@ class VirtualRouter:
         self.counters.transitions += previous is not self.role
         self.reason = reason
         return Transition(previous, self.role, reason)
-
-    def _encode(self, priority: int, destination: Address) -> bytes:
-        assert self._origin is not None, "nothing is sent before the first Startup"
-        dialect = self._dialect_for(destination)
-        known = self._encoded.get((priority, destination))
-        if known is not None and known[0] is dialect:
-            return known[1]
-        s = self.settings
-        advert = Advertisement(s.version, s.vrid, priority, s.interval, s.addresses)
-        payload = encode(advert, self._origin, destination, dialect)
-        self._encoded[priority, destination] = dialect, payload
-        return payload
-
-    def _dialect_for(self, destination: Address) -> Dialect:
-        match self.settings.checksum:
-            case Checksum.RFC5798:
-                return Dialect.PSEUDO
-            case Checksum.RFC9568:
-                return Dialect.MESSAGE
-            case Checksum.AUTO:
-                return self._dialects.get(destination, Dialect.PSEUDO)
-            case _ as unreachable:
-                assert_never(unreachable)
 
     def _skew(self, interval: int, priority: int | None = None) -> int:
         return skew_time(self.settings.version, priority or self.effective_priority, interval)

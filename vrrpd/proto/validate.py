@@ -72,7 +72,7 @@ def validate(datagram: Datagram, router: Settings | None, own: Container[Address
     Args:
         datagram: what came in.
         router: the virtual router that the VRID names on this interface, None if there is none.
-        own: addresses of this host and every shared address of its routers.
+        own: addresses of this host. A shared one that we hold is none: its owner advertises from it (RFC 9568 5.2.4).
     """
     if len(datagram.payload) < HEADER_LENGTH:
         return Drop(Reason.LENGTH, f"{len(datagram.payload)} bytes, a VRRP header has {HEADER_LENGTH}")

@@ -16,8 +16,9 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 from ipaddress import IPv4Address
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import trio
 
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 GONE = {0, errno.EADDRNOTAVAIL, errno.ENODEV}
 """What the kernel answers to a removal after which the address is not there."""
+
+T = TypeVar("T")
 
 Key: TypeAlias = tuple[int, str]
 """Interface index, and the address with its prefix length as text."""
@@ -53,12 +56,14 @@ class Place:
         link: the interface it goes to.
         add: encoded once, when the router starts.
         remove: likewise.
+        owned: True where another node is its owner, who sends advertisements from it.
     """
 
     address: SharedAddress
     link: Link
     add: bytes
     remove: bytes
+    owned: bool = False
 
     @property
     def key(self) -> Key:
@@ -78,10 +83,10 @@ class Outcome:
 Tell: TypeAlias = Callable[[Outcome], None]
 
 
-def place(address: SharedAddress, link: Link) -> Place:
+def place(address: SharedAddress, link: Link, *, owned: bool = False) -> Place:
     """Prepare an address for an interface: encoding takes longer than the system call."""
     add = encode_add(address.address, link.index, label=address.label, scope=address.scope)
-    return Place(address, link, add, encode_remove(address.address, link.index))
+    return Place(address, link, add, encode_remove(address.address, link.index), owned)
 
 
 class Addresses:
@@ -99,7 +104,7 @@ class Addresses:
         self._reread: Callable[[Snapshot], None] | None = None
         self._unread: Callable[[Snapshot], None] | None = None
         self._stuck: dict[Key, Place] = {}
-        self._prepared: set[int] = set()
+        self._prepared: set[tuple[int, str]] = set()
 
     def hold(self, places: Iterable[Place], tell: Tell) -> None:
         """Want these addresses; `tell` is called on the event loop with the outcome of each."""
@@ -172,24 +177,28 @@ class Addresses:
         adds = [p for p in batch if p.key in self._wanted and not self._is_foreign(p)]
         removes = [p for p in batch if p.key not in self._wanted and p.key in self._ours]
         if adds or removes:
-            codes, outcomes = await trio.to_thread.run_sync(self._write, removes, adds)
+            codes, outcomes = await self._in_worker(partial(self._write, removes, adds))
             for each, code in zip(removes, codes, strict=True):
                 self._settle_removal(each, code)
             for outcome in outcomes:
                 self._settle(outcome)
         if self._reread and not self._pending:
             done, self._reread = self._reread, None
-            snapshot = await trio.to_thread.run_sync(self._read)
+            snapshot = await self._in_worker(self._read)
             if snapshot is None:
                 self._unread = done
                 return
             done(snapshot)
             self._reconcile(snapshot)
 
+    async def _in_worker(self, work: Callable[[], T]) -> T:
+        """Run in the worker thread. Only the end of the agent cancels this, and it does not wait for a stuck kernel."""
+        return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._kernel.worker)
+
     def _write(self, removes: Sequence[Place], adds: Sequence[Place]) -> tuple[list[int], list[Outcome]]:
         """In the worker thread: one write for all, removals first: the loser of a contest lets go before anything."""
         for each in adds:
-            self._keep_secondaries(each)
+            self._prepare(each)
         try:
             codes = self._kernel.commands.apply([*(p.remove for p in removes), *(p.add for p in adds)])
         except NetlinkError as error:  # how far the changes went is unknown, so all of them are asked for again
@@ -234,9 +243,10 @@ class Addresses:
     def _reconcile(self, snapshot: Snapshot) -> None:
         """After a full reading: remove our orphans, add what is wanted and missing."""
         tagged = {(a.index, str(a.address)) for a in snapshot.addresses if a.ours}
-        self._ours = tagged
+        there = {(a.index, str(a.address)) for a in snapshot.addresses}
+        self._ours = tagged | (self._ours & there)  # somebody may have cleared our tag meanwhile
         for key, (each, _) in self._wanted.items():
-            if key not in tagged:
+            if key not in self._ours:
                 self._note(each)
         links = {link.index: link for link in snapshot.links}
         for a in snapshot.addresses:
@@ -244,14 +254,20 @@ class Addresses:
                 orphan = SharedAddress(a.address, a.device, None, a.scope, advertise=False)
                 self._note(place(orphan, links[a.index]))
 
-    def _keep_secondaries(self, each: Place) -> None:
-        """Removing a primary IPv4 address takes its secondaries along unless this is set (ip-sysctl)."""
+    def _prepare(self, each: Place) -> None:
+        """Settings (ip-sysctl) that an IPv4 address needs on its interface.
+
+        Removing a primary address takes its secondaries along without `promote_secondaries`. Without `accept_local` the
+        kernel drops what comes from an address that we hold, and the owner of it would never be heard again.
+        """
         link = each.link
-        if isinstance(each.address.address.ip, IPv4Address) and link.index not in self._prepared:
-            self._prepared.add(link.index)
-            error = self._kernel.write_setting(Family.IPV4, link.name, "promote_secondaries", 1)
-            if error is not None:
-                log.warning("%s", error.text)
+        if isinstance(each.address.address.ip, IPv4Address):
+            for name in ("promote_secondaries", *(["accept_local"] if each.owned else [])):
+                if (link.index, name) not in self._prepared:
+                    self._prepared.add((link.index, name))
+                    error = self._kernel.write_setting(Family.IPV4, link.name, name, 1)
+                    if error is not None:
+                        log.warning("%s", error.text)
 
     def _note(self, each: Place) -> None:
         self._pending[each.key] = each

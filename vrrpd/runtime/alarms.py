@@ -23,6 +23,7 @@ class Code(StrEnum):
     CHECK_DOWN = "check_down"
     FOREIGN_ADDRESS = "foreign_address"
     HELD_DOWN = "held_down"
+    LONG_INTERVAL = "long_interval"
     LOOP = "loop"
     REFUSED_ADVERT = "refused_advert"
     SEND_FAILED = "send_failed"

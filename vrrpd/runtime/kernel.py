@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+import trio
+
 from vrrpd.linux import sysctl
 from vrrpd.linux.announce import PacketSocket
 from vrrpd.linux.gateways import default_gateways
@@ -97,9 +99,15 @@ class KernelEvents(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """Everything of the machine that the runtime touches."""
+    """Everything of the machine that the runtime touches.
+
+    Attributes:
+        worker: the one thread that may block in the kernel. It is shared with nobody: a health check that hangs in a
+            thread of its own must not keep an address from being added or removed.
+    """
 
     clock: Clock
+    worker: trio.CapacityLimiter
     commands: AddressCommands
     events: KernelEvents
     advert_socket: Callable[[Family, str, int], AdvertSocket]
@@ -118,6 +126,7 @@ def this_machine() -> Kernel:
     """
     return Kernel(
         clock=TimerFd(),
+        worker=trio.CapacityLimiter(1),
         commands=Netlink(),
         events=Events(),
         # Also in unicast a member of the group: somebody else's VRID is seen before it does harm.

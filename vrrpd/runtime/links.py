@@ -105,9 +105,18 @@ class Links:
             return ip
         return None
 
-    def ready(self, interface: str, address: Address) -> bool:
-        """True where this exact address is on the interface and may be a source."""
-        return any(a.address.ip == address and _may_be_source(a) for a in self.on(interface))
+    def unready(self, interface: str, address: Address) -> str | None:
+        """Why this exact address cannot be a source on the interface, for people; None where it can."""
+        found = [a for a in self.on(interface) if a.address.ip == address]
+        if any(_may_be_source(a) for a in found):
+            return None
+        if not found:
+            return f"{address} is not on {interface}"
+        each = found[0]
+        if each.failed:
+            return f"{address} on {interface} is used by another host, too (duplicate address detection failed)"
+        why = "tentative" if each.tentative else "deprecated" if each.deprecated else "a shared address"
+        return f"{address} on {interface} is {why}"
 
     def own(self) -> Iterable[Address]:
         """Every address of this host but those that we added: one of these may be a peer's own, whose owner it is."""

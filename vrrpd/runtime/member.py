@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from vrrpd.config.spec import MemberSpec
 from vrrpd.linux.netlink import Link
-from vrrpd.proto.settings import Address, Family
-from vrrpd.runtime.addresses import Key, Outcome, Place, place
+from vrrpd.proto.settings import OWNER, Address, Family
+from vrrpd.runtime.addresses import Key, Outcome, Place, Standing, place
 from vrrpd.runtime.links import Links
 from vrrpd.runtime.ports import Port
 
@@ -36,6 +36,11 @@ class Footing:
         """What must not change under a running router; flags and the like may."""
         return self.link.index, self.link.mac, self.source, tuple((d.index, d.mac) for d in self.devices)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What its links are called now."""
+        return self.link.name, *(d.name for d in self.devices)
+
 
 class Member:
     """The host's side of one virtual router.
@@ -46,6 +51,7 @@ class Member:
         port: its raw socket while started.
         places: its addresses with their prepared messages while started.
         outcomes: what became of each address that was asked for.
+        owners: peers whose own address is a shared one.
         unsent: destinations that the last advertisement could not be sent to, and why.
     """
 
@@ -55,12 +61,18 @@ class Member:
         self.port: Port | None = None
         self.places: list[Place] = []
         self.outcomes: dict[Key, Outcome] = {}
+        self.owners = {each.address.ip for each in spec.addresses} & set(spec.settings.peers)
         self.unsent: dict[Address, str] = {}
 
     @property
     def family(self) -> Family:
         """The address family."""
         return self.spec.settings.family
+
+    def holds(self, address: Address) -> bool:
+        """Whether this shared address is here now."""
+        held = (o.place.address.address.ip for o in self.outcomes.values() if o.standing is not Standing.FAILED)
+        return address in held
 
     def find_footing(self, links: Links, shared: Container[Address]) -> Footing | str:
         """What it can stand on now, or the reason why it cannot take part, for people."""
@@ -91,13 +103,16 @@ class Member:
     def stand(self, footing: Footing, port: Port) -> None:
         """Take a footing; encodes every address message ahead of the moment they are needed."""
         self.footing, self.port = footing, port
-        self.places = [place(a, device) for a, device in zip(self.spec.addresses, footing.devices, strict=True)]
+        owned = self.spec.settings.highest_other == OWNER
+        pairs = zip(self.spec.addresses, footing.devices, strict=True)
+        self.places = [place(address, device, owned=owned) for address, device in pairs]
 
     def _source(self, links: Links, interface: str, shared: Container[Address]) -> Address | str:
         wanted = self.spec.source
         if wanted is not None:
-            return wanted if links.ready(interface, wanted) else f"{wanted} is not on {interface}"
-        found = links.source(interface, self.family, shared)
+            return links.unready(interface, wanted) or wanted
+        owner = self.spec.settings.priority == OWNER  # its own address is the shared one
+        found = links.source(interface, self.family, () if owner else shared)
         if found is None:
             kind = "primary IPv4" if self.family is Family.IPV4 else "link-local IPv6"
             return f"{interface} has no {kind} address to send from"

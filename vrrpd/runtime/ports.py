@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
+from vrrpd.errors import VrrpdError
 from vrrpd.linux.netlink import Link
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.settings import Family
@@ -79,12 +80,18 @@ class Ports:
         return iter(self._ports.values())
 
     def join(self, family: Family, link: Link, vrid: int, take: Take) -> Port:
-        """Send datagrams of a VRID to `take`, opening the port where it is not open yet."""
+        """Send datagrams of a VRID to `take`, opening the port where it is not open yet.
+
+        Raises:
+            VrrpdError: the socket cannot be opened, or another router has this VRID on this interface.
+        """
         key = family, link.index
         if key not in self._ports:
             self._ports[key] = Port(family, link, self._kernel.advert_socket(family, link.name, link.index))
             self._opened(self._ports[key])
         port = self._ports[key]
+        if vrid in port.routers:
+            raise VrrpdError(f"VRID {vrid} is taken on {link.name} by another router of this file")
         port.routers[vrid] = take
         return port
 

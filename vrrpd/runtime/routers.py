@@ -33,6 +33,15 @@ from vrrpd.runtime.member import Footing, Member
 from vrrpd.runtime.ports import Ports
 
 STRANGERS = {Reason.SOURCE, Reason.MODE}
+MENDS = {
+    Reason.TTL: "set unicast_ttl 255 there, or max_hops here",
+    Reason.VERSION: "set the same version on all nodes",
+    Reason.CHECKSUM: "a broken network card, or a peer with an unknown checksum",
+    Reason.AUTH: "remove the authentication there",
+    Reason.INTERVAL: "set the same advert_interval on all nodes",
+    Reason.MODE: "set the same transport on all nodes",
+    Reason.COUNT: "list the shared addresses there",
+}
 SILENT = {Reason.LENGTH, Reason.CARP, Reason.VRID}
 
 
@@ -131,6 +140,8 @@ class Router:
         trouble = next((each for each in footings if isinstance(each, str)), None)
         ready = [each for each in footings if isinstance(each, Footing)]
         moved = any(m.footing and m.footing.identity != f.identity for m, f in zip(self.members, ready, strict=False))
+        if trouble is None and not moved:
+            self._follow_names(ready)
         if trouble is not None or moved:
             self._stand_down(trouble or "the interface or its address changed")
         if trouble is None and not self.leaving and self.members[0].footing is None:
@@ -163,10 +174,15 @@ class Router:
         self._compare(index, datagram.source, verdict, now)
         event = Received(verdict.advert, datagram.source, verdict.dialect)
         self._perform(self.group.received(index, event, now))
+        if len(self.members) > 1:
+            self.network_heard(index)
 
     def network_heard(self, index: int) -> None:
-        """A host on the link answered."""
-        self._perform(self.group.network_heard(index, self._services.now()))
+        """A host answered on the link of one member: for all members there, of whatever family."""
+        heard = self.members[index].footing
+        for other, member in enumerate(self.members):
+            if member.footing and heard and member.footing.link == heard.link and self.waits_to_hear(other):
+                self._perform(self.group.network_heard(other, self._services.now()))
 
     def waits_to_hear(self, index: int) -> bool:
         """True while a sign of life on the link of this member would change anything."""
@@ -232,6 +248,12 @@ class Router:
         self._perform(self.group.start([f.source for f in footings], self._services.now()))
         return None
 
+    def _follow_names(self, footings: list[Footing]) -> None:
+        """An interface may be renamed under us; what stands on it stays."""
+        for member, footing in zip(self.members, footings, strict=True):
+            if member.footing is not None and member.port is not None and member.footing.names != footing.names:
+                member.stand(footing, member.port)
+
     def _stand_down(self, reason: str) -> None:
         if self.members[0].footing is None:
             return
@@ -275,6 +297,8 @@ class Router:
             return
         send, source = member.port.socket.send, member.footing.source
         for destination, payload in self.group.members[index].datagrams(priority):
+            if destination in member.owners and member.holds(destination):  # its owner is gone: we would hear ourselves
+                continue
             error = send(payload, source, destination)
             if error is not None:
                 member.unsent[destination] = error.text
@@ -297,8 +321,8 @@ class Router:
         """Announce what is on its interface, once the kernel has answered for every address."""
         member = self.members[index]
         if len(member.outcomes) == len(member.places):
-            there = [o.place for o in member.outcomes.values() if o.standing is not Standing.FAILED]
-            places = [(p.address.address.ip, p.link) for p in there]
+            failed = {key for key, o in member.outcomes.items() if o.standing is Standing.FAILED}
+            places = [(p.address.address.ip, p.link) for p in member.places if p.key not in failed]
             self._services.announcer.begin((self.spec.name, index), places, member.spec.announce)
 
     def _log_transition(self, index: int, previous: Role, role: Role, reason: str) -> None:
@@ -362,8 +386,9 @@ class Router:
             text = f"{source} advertises VRID {settings.vrid} ({drop.detail}); give one of the two another VRID"
             self.alarms.seen(Code.UNLISTED_SOURCE, text, now)
         elif listed or not settings.unicast:
-            mend = "; set unicast_ttl 255 there, or max_hops here" if drop.reason is Reason.TTL else ""
-            self.alarms.seen(Code.REFUSED_ADVERT, f"VRID {settings.vrid}: {drop.detail}{mend}", now)
+            mend = MENDS.get(drop.reason)
+            text = f"VRID {settings.vrid}: {drop.detail}"
+            self.alarms.seen(Code.REFUSED_ADVERT, f"{text}; {mend}" if mend else text, now)
 
     def _compare(self, index: int, source: Address, accepted: Accepted, now: int) -> None:
         """An accepted advertisement: is its sender listed, and does it mean the same as ours?"""
@@ -373,6 +398,10 @@ class Router:
         if not settings.unicast and comparable and source not in names:
             text = f"{source} advertises VRID {settings.vrid} and is not in nodes: list it, or give it another VRID"
             self.alarms.seen(Code.UNLISTED_SOURCE, text, now)
+        if advert.interval > settings.max_learned_interval:
+            text = f"{source} advertises every {advert.interval / 1e9:g} s, too seldom for ours of"
+            mend = "set the same advert_interval on all nodes"
+            self.alarms.seen(Code.LONG_INTERVAL, f"{text} {settings.interval / 1e9:g} s; {mend}", now)
         if advert.interval != settings.interval:
             theirs, ours = advert.interval / 1e9, settings.interval / 1e9
             self._note("interval", source, f"advertises every {theirs:g} s, we every {ours:g} s")

@@ -74,7 +74,7 @@ def _member(runtime: Runtime, router: Router, index: int, moment: Moment) -> dic
         "effective_priority": 0 if router.drained and router.idle else core.effective_priority,
         "active_address": str(core.active_address) if core.active_address else None,
         "since": moment.of(router.since),
-        "reason": router.fault or _out(router, core) or core.reason,
+        "reason": _reason(router, index),
         "drained": router.drained,
         "held_down_until": moment.of(held.until) if held.active(moment.now) else None,
         "addresses": [_address(runtime, member, i) for i in range(len(member.spec.addresses))],
@@ -104,11 +104,16 @@ def _state(router: Router, core: VirtualRouter) -> str:
     return "fault" if router.idle and (router.fault or out) else str(router.role)
 
 
-def _out(router: Router, core: VirtualRouter) -> str | None:
-    """Why a router that could take part does not."""
+def _reason(router: Router, index: int) -> str:
+    """Why the state is what it is."""
+    core = router.group.members[index]
+    if router.fault is not None:
+        return router.fault
+    if router.waits_to_hear(index):
+        return f"{core.reason}; nothing was heard on the network yet"
     if core.takes_part or not router.idle:
-        return None
-    return "drained" if router.drained else router.health.unhealthy
+        return core.reason
+    return "drained" if router.drained else router.health.unhealthy or core.reason
 
 
 def _address(runtime: Runtime, member: Member, index: int) -> dict[str, Any]:

@@ -216,8 +216,7 @@ class Runtime:
     def _hosts_changed(self) -> None:
         """Links, addresses or the wanted state changed: every router looks where it stands."""
         self._own.clear()
-        # The owner's own address is a shared one, and its advertisements come from it: never take a peer for ourselves.
-        self._own.update(self.links.own(), self._shared - self._peers)
+        self._own.update(self.links.own())
         self._tidy()
         for router in list(self.routers.values()):
             router.refresh()
