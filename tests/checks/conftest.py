@@ -5,13 +5,15 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
+
+from vrrpd.checks.base import CannotStartError, Finished, Host
 
 Talk = Callable[[trio.SocketStream], Awaitable[None]]
 Serve = Callable[[Talk], AbstractAsyncContextManager[int]]
@@ -83,6 +85,50 @@ def children(tmp_path: Path) -> Iterator[Children]:
     found = Children(tmp_path)
     yield found
     found.end()
+
+
+class DirectPrograms:
+    """Starts programs itself, with the rights of the tests."""
+
+    async def run(self, argv: Sequence[str], *, user: str | None = None) -> Finished:
+        try:
+            done = await trio.run_process(argv, capture_stdout=True, check=False)
+        except OSError as error:
+            raise CannotStartError(str(error)) from error
+        return Finished(done.returncode, done.stdout)
+
+
+class Cables:
+    """Interfaces that a test plugs and unplugs."""
+
+    def __init__(self) -> None:
+        self.trouble: dict[str, str | None] = {}
+        self._changed = trio.Event()
+
+    def carrier(self, interface: str) -> str | None:
+        return self.trouble.get(interface, "does not exist")
+
+    async def changed(self) -> None:
+        await self._changed.wait()
+
+    def set(self, interface: str, trouble: str | None) -> None:
+        """Say what is wrong with an interface, None for nothing; whoever waits hears of it."""
+        self.trouble[interface] = trouble
+        self._changed.set()
+        self._changed = trio.Event()
+
+
+@pytest.fixture
+def cables() -> Cables:
+    found = Cables()
+    found.set("eth0", None)
+    return found
+
+
+@pytest.fixture
+def host(cables: Cables) -> Host:
+    """What the agent offers to checks; it has one good interface, eth0."""
+    return Host(DirectPrograms(), cables)
 
 
 @pytest.fixture(autouse=True)

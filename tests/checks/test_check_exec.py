@@ -1,27 +1,46 @@
-"""The check `exec: [argv...]`, with real programs."""
+"""The check `exec: [argv...]`, with real programs and a real launcher."""
 
 from __future__ import annotations
 
-import logging
 import os
-import time
+import signal
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 from pydantic import ValidationError
 
-from vrrpd.checks.base import Result
-from vrrpd.checks.exec import OPTIONS, ExecCheck
+from tests.checks.conftest import Cables
+from vrrpd.checks.base import Host, Result
+from vrrpd.checks.exec import OPTIONS, ExecCheck, inspect
+from vrrpd.launcher import Launcher
+from vrrpd.programs import LauncherClient
+
+Make = Callable[[Any], ExecCheck]
+Run = Callable[..., Awaitable[Result]]
 
 
-async def run(*argv: str, seconds: float = 5) -> Result:
-    with trio.fail_after(seconds):
-        return await ExecCheck(OPTIONS.validate_python(list(argv))).probe()
+@pytest.fixture
+def make(programs: LauncherClient, cables: Cables) -> Make:
+    """Makes a check of options as a file would have them."""
+    return lambda options: ExecCheck(OPTIONS.validate_python(options), Host(programs, cables))
 
 
-def shell(text: str) -> tuple[str, ...]:
-    return ("/bin/sh", "-c", text)
+@pytest.fixture
+def run(make: Make) -> Run:
+    """Probes once."""
+
+    async def probe(*argv: str) -> Result:
+        with trio.fail_after(5):
+            return await make(list(argv)).probe()
+
+    return probe
+
+
+def shell(text: str) -> list[str]:
+    return ["/bin/sh", "-c", text]
 
 
 @pytest.mark.parametrize(
@@ -33,85 +52,90 @@ def shell(text: str) -> tuple[str, ...]:
         ("printf 'no newline'", Result(ok=True, detail="exit 0: no newline")),
         ("printf '\\033[31mred\\377'", Result(ok=True, detail="exit 0: [31mred\N{REPLACEMENT CHARACTER}")),
         ("kill -9 $$", Result(ok=False, detail="killed by SIGKILL")),
+        ("kill -40 $$", Result(ok=False, detail="killed by signal 40")),
         ("head -c 1000000 /dev/zero | tr '\\0' x; echo; echo last", Result(ok=True, detail="exit 0: last")),
         ("cat; echo end of input", Result(ok=True, detail="exit 0: end of input")),
         ("pwd", Result(ok=True, detail="exit 0: /")),
     ],
 )
-async def test_the_exit_status_decides_and_the_last_line_explains(script: str, result: Result) -> None:
+async def test_the_exit_status_decides_and_the_last_line_explains(run: Run, script: str, result: Result) -> None:
     assert await run(*shell(script)) == result
 
 
-async def test_a_long_line_is_cut() -> None:
+async def test_a_long_line_is_cut(run: Run) -> None:
     assert len((await run(*shell("head -c 3000 /dev/zero | tr '\\0' x"))).detail) < 250
 
 
-async def test_there_is_no_shell() -> None:
+async def test_there_is_no_shell(run: Run) -> None:
     assert (await run("/bin/echo", "$HOME; false | x")).detail == "exit 0: $HOME; false | x"
 
 
-async def test_a_program_is_found_through_path() -> None:
+async def test_a_program_is_found_through_path(run: Run) -> None:
     assert (await run("true")).ok
 
 
-async def test_a_missing_program_fails_the_check_and_is_said_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        result = await run("/nowhere/at/all")
+async def test_a_program_has_nobodys_rights_unless_a_user_is_named(make: Make) -> None:
+    command = ["/usr/bin/id", "-un"]
+    assert (await make(command).probe()).detail == "exit 0: nobody"
+    assert (await make({"command": command}).probe()).detail == "exit 0: nobody"
+    assert (await make({"command": command, "user": "root"}).probe()).detail == "exit 0: root"
+
+
+async def test_a_program_that_cannot_start_fails_the_check(run: Run, tmp_path: Path) -> None:
+    result = await run("/nowhere/at/all")
     assert result == Result(ok=False, detail="cannot start /nowhere/at/all: no such file or directory")
-    assert "/nowhere/at/all is no program that could be started" in caplog.text
+    assert (await run("/etc/passwd")).detail == "cannot start /etc/passwd: permission denied"
+    assert (await run(f"/nowhere/\033[31m/{tmp_path}/{'x' * 300}")).detail.isprintable()
 
 
-async def test_a_file_that_may_not_be_executed_fails_the_check(tmp_path: Path) -> None:
-    (tmp_path / "data").write_text("data")
-    assert (await run(str(tmp_path / "data"))).detail == f"cannot start {tmp_path}/data: permission denied"
-
-
-async def test_a_file_that_is_no_program_fails_the_check(tmp_path: Path) -> None:
+async def test_a_file_that_is_no_program_fails_the_check(make: Make, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("data")
     (tmp_path / "data").chmod(0o755)
-    assert (await run(str(tmp_path / "data"))).detail == f"cannot start {tmp_path}/data: exec format error"
+    result = await make({"command": [f"{tmp_path}/data"], "user": "root"}).probe()
+    assert result.detail == f"cannot start {tmp_path}/data: exec format error"
 
 
-async def test_a_hung_program_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
-    script = f"sleep 60 & echo $! > {tmp_path}/child; trap '' TERM INT HUP; echo $$ > {tmp_path}/own; wait"
-    check = ExecCheck(shell(script))
+async def test_a_hung_program_is_killed_with_all_that_it_started(make: Make, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pids")
+    script = f"trap '' TERM INT HUP; sleep 60 & echo $! $$ > {tmp_path}/pids; wait"
+    check = make({"command": shell(script), "user": "root"})
     async with trio.open_nursery() as nursery:
         nursery.start_soon(check.probe)
-        own = await _pid(tmp_path / "own")
-        child = await _pid(tmp_path / "child")
-        started = time.monotonic()
+        pids = (await trio.Path(tmp_path / "pids").read_text()).split()
         nursery.cancel_scope.cancel()
-    assert time.monotonic() - started < 1
-    await _gone(child)
-    with pytest.raises(ProcessLookupError):
-        os.kill(own, 0)
+    for pid in pids:
+        await _gone(int(pid))
 
 
-async def test_children_that_a_program_leaves_behind_do_not_hold_up_the_probe(tmp_path: Path) -> None:
-    result = await run(*shell(f"sleep 60 & echo $! > {tmp_path}/child; echo done"))
-    assert result == Result(ok=True, detail="exit 0: done")
-    await _gone(await _pid(tmp_path / "child"))
+async def test_children_that_a_program_leaves_behind_do_not_hold_up_the_probe(run: Run) -> None:
+    result = await run(*shell("sleep 60 & echo $!"))
+    assert result.ok
+    await _gone(int(result.detail.removeprefix("exit 0: ")))
 
 
-async def test_a_program_does_not_inherit_our_descriptors() -> None:
-    ours = os.open("/dev/null", os.O_RDONLY)
-    os.set_inheritable(ours, True)
-    assert (await run(*shell(f"test ! -e /proc/self/fd/{ours}"))).ok
-    os.close(ours)
-
-
-async def test_a_probe_that_was_cancelled_does_not_spoil_the_next_one() -> None:
-    check = ExecCheck(shell("test -e /proc/self || sleep 60; echo fine"))
-    with trio.move_on_after(0):
-        await check.probe()
+async def test_a_probe_that_was_cancelled_does_not_spoil_the_next_one(make: Make) -> None:
+    check = make(shell("test -e /proc/self || sleep 60; echo fine"))
+    assert (await check.probe()).ok
+    for _ in range(20):
+        with trio.move_on_after(0.001):
+            await check.probe()
     assert (await check.probe()).ok
 
 
-async def _pid(file: Path) -> int:
-    with trio.fail_after(5):
-        while not (text := _read(file)).endswith("\n"):  # noqa: ASYNC110 - another process writes it
-            await trio.sleep(0.001)
-    return int(text)
+async def test_a_program_that_cannot_be_killed_is_not_joined_by_a_second_one(
+    make: Make, launcher: Launcher, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pid")
+    check = make({"command": shell(f"echo $$ > {tmp_path}/pid; exec sleep 60"), "user": "root"})
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(check.probe)
+        pid = int(await trio.Path(tmp_path / "pid").read_text())
+        os.kill(launcher.pid, signal.SIGSTOP)  # so the program lives on, as in the kernel's arms
+        nursery.cancel_scope.cancel()
+    result = await check.probe()
+    os.kill(launcher.pid, signal.SIGCONT)
+    assert result == Result(ok=False, detail=f"cannot start /bin/sh: pid {pid} of the run before cannot be killed")
+    await _gone(pid)
 
 
 async def _gone(pid: int) -> None:
@@ -129,6 +153,19 @@ def _read(file: Path) -> str:
         return ""
 
 
+def test_a_host_where_the_program_cannot_run_is_told_before_the_start() -> None:
+    assert inspect(OPTIONS.validate_python(["/bin/true"])) is None
+    assert inspect(OPTIONS.validate_python({"command": ["true"], "user": "root"})) is None
+    said = inspect(OPTIONS.validate_python(["/etc/passwd", "x"])) or ""
+    assert "/etc/passwd, which belongs to root:root with mode 0644, cannot be executed by nobody; chmod +x" in said
+    said = inspect(OPTIONS.validate_python({"command": ["/bin/true"], "user": "no-one"}))
+    assert said == "there is no user 'no-one' on this host; name one that exists"
+
+
+def test_both_forms_mean_the_same() -> None:
+    assert OPTIONS.validate_python(["/bin/true"]) == OPTIONS.validate_python({"command": ["/bin/true"]})
+
+
 @pytest.mark.parametrize(
     ("value", "complaint"),
     [
@@ -137,6 +174,7 @@ def _read(file: Path) -> str:
         (["./check"], "'./check' is no program; write an absolute path, or a name that PATH leads to"),
         ([""], "'' is no program; write an absolute path, or a name that PATH leads to"),
         (["/bin/a", ["b"]], "the list holds something that is not text; write the program and its arguments as words"),
+        ({"command": "/bin/a"}, "'/bin/a' is not a command; write a list such as [/usr/bin/test, -e, /run/proxy.ok]"),
         (["/bin/a", "b\0c"], "the list holds something that is not text; write the program and its arguments as words"),
     ],
 )

@@ -1,11 +1,15 @@
-"""The check `http: {url, expect, body}`, against small servers on loopback."""
+"""The check `http: {url, expect, body, host, ca}`, against small servers on loopback."""
 
 from __future__ import annotations
 
 import contextlib
+import ssl
+import subprocess
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +17,7 @@ import trio
 from pydantic import ValidationError
 
 from vrrpd.checks.base import Result
-from vrrpd.checks.http import BODY_LIMIT, OPTIONS, HttpCheck
+from vrrpd.checks.http import BODY_LIMIT, OPTIONS, HttpCheck, inspect
 
 Talk = Callable[[trio.SocketStream], Awaitable[None]]
 Serve = Callable[[Talk], AbstractAsyncContextManager[int]]
@@ -26,7 +30,7 @@ class Server:
         self.answer = answer
         self.asked = b""
 
-    async def __call__(self, stream: trio.SocketStream) -> None:
+    async def __call__(self, stream: trio.abc.Stream) -> None:
         while b"\r\n\r\n" not in self.asked:
             self.asked += await stream.receive_some(4096)
         with contextlib.suppress(trio.BrokenResourceError):
@@ -143,13 +147,169 @@ async def test_ipv6_works(serve: Serve) -> None:
         nursery.cancel_scope.cancel()
 
 
+async def test_another_host_is_asked_for_where_one_is_given(serve: Serve) -> None:
+    _, asked = await ask(serve, OK, host="www.example.org:8080")
+    assert b"\r\nHost: www.example.org:8080\r\n" in asked
+
+
+@dataclass
+class Authority:
+    """A certificate authority of the tests, made with openssl."""
+
+    folder: Path
+
+    @property
+    def ca(self) -> str:
+        return str(self.folder / "ca.pem")
+
+    def issue(self, *names: str, days: int = 1) -> ssl.SSLContext:
+        """A server's context with a certificate for these names; one of -1 days has expired."""
+        certificate = self.folder / f"{'-'.join(names).replace(':', '_')}-{days}.pem"
+        if not certificate.exists():
+            key, request = self.folder / "key.pem", self.folder / "request.pem"
+            wanted = ["-subj", "/CN=server", "-addext", f"subjectAltName={','.join(names)}"]
+            _openssl("req", "-new", "-key", key, *wanted, "-out", request)
+            signed = ["-CA", self.ca, "-CAkey", key, "-copy_extensions", "copyall", "-days", str(days)]
+            _openssl("x509", "-req", "-in", request, *signed, "-out", certificate)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate, self.folder / "key.pem")
+        return context
+
+
+def _openssl(*arguments: str | Path) -> None:
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    folder = tmp_path_factory.mktemp("authority")
+    _openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", folder / "key.pem")
+    subject = ["-subj", "/CN=Authority of the tests", "-addext", "keyUsage=critical,keyCertSign"]
+    _openssl("req", "-x509", "-new", "-key", folder / "key.pem", *subject, "-days", "1", "-out", folder / "ca.pem")
+    return Authority(folder)
+
+
+class TestTls:
+    async def ask(
+        self, serve: Serve, context: ssl.SSLContext, url: str = "https://127.0.0.1:{port}/", **more: str
+    ) -> Result:
+        """Probe a server that speaks TLS."""
+
+        async def talk(stream: trio.SocketStream) -> None:
+            secured = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
+            with contextlib.suppress(trio.BrokenResourceError):
+                await Server(OK)(secured)
+
+        async with serve(talk) as port:
+            check = HttpCheck(OPTIONS.validate_python({"url": url.format(port=port), **more}))
+            with trio.fail_after(5):
+                return await check.probe()
+
+    async def test_a_certificate_of_a_trusted_authority_is_healthy(self, serve: Serve, authority: Authority) -> None:
+        result = await self.ask(serve, authority.issue("IP:127.0.0.1"), ca=authority.ca)
+        assert result.ok
+        assert result.detail.startswith("200 in ")
+
+    async def test_the_host_that_is_given_must_be_proven(self, serve: Serve, authority: Authority) -> None:
+        context = authority.issue("DNS:www.example.org")
+        asked_for: list[str] = []
+        context.sni_callback = lambda _socket, name, _context: asked_for.append(name)
+        assert (await self.ask(serve, context, ca=authority.ca, host="www.example.org:443")).ok
+        assert asked_for == ["www.example.org"]
+
+    @pytest.mark.parametrize("more", [{}, {"host": "www.example.com"}])
+    async def test_a_certificate_for_somebody_else_is_refused(
+        self, serve: Serve, authority: Authority, more: dict[str, str]
+    ) -> None:
+        result = await self.ask(serve, authority.issue("DNS:www.example.org"), ca=authority.ca, **more)
+        assert not result.ok
+        assert result.detail.startswith("the certificate is refused: ")
+        assert "mismatch" in result.detail
+
+    async def test_a_certificate_of_an_authority_nobody_knows_is_refused(
+        self, serve: Serve, authority: Authority
+    ) -> None:
+        result = await self.ask(serve, authority.issue("IP:127.0.0.1"))
+        assert result == Result(ok=False, detail="the certificate is refused: unable to get local issuer certificate")
+
+    async def test_an_expired_certificate_is_refused(self, serve: Serve, authority: Authority) -> None:
+        result = await self.ask(serve, authority.issue("IP:127.0.0.1", days=-1), ca=authority.ca)
+        assert result == Result(ok=False, detail="the certificate is refused: certificate has expired")
+
+    async def test_a_certificate_may_vouch_for_itself(self, serve: Serve, authority: Authority) -> None:
+        own = authority.folder / "self.pem"
+        made = ["-key", authority.folder / "key.pem", "-subj", "/CN=self", "-addext", "subjectAltName=IP:127.0.0.1"]
+        _openssl("req", "-x509", "-new", *made, "-days", "1", "-out", own)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(own, authority.folder / "key.pem")
+        assert (await self.ask(serve, context, ca=str(own))).ok
+
+    async def test_a_server_without_tls_is_said_to_have_none(self, serve: Serve, authority: Authority) -> None:
+        async def talk(stream: trio.SocketStream) -> None:
+            await stream.receive_some(4096)
+            await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        async with serve(talk) as port:
+            check = HttpCheck(OPTIONS.validate_python({"url": f"https://127.0.0.1:{port}/", "ca": authority.ca}))
+            assert (await check.probe()).detail.startswith("no TLS: ")
+
+    async def test_a_server_that_hangs_up_in_the_handshake_has_failed(self, serve: Serve, authority: Authority) -> None:
+        async def talk(stream: trio.SocketStream) -> None:
+            await stream.receive_some(4096)
+
+        async with serve(talk) as port:
+            check = HttpCheck(OPTIONS.validate_python({"url": f"https://127.0.0.1:{port}/", "ca": authority.ca}))
+            assert (await check.probe()).detail == "the connection was cut during the TLS handshake"
+
+    async def test_a_handshake_that_hangs_ends_with_the_probe(self, silent_port: int, authority: Authority) -> None:
+        check = HttpCheck(OPTIONS.validate_python({"url": f"https://127.0.0.1:{silent_port}/", "ca": authority.ca}))
+        with trio.move_on_after(0.05) as scope:
+            await check.probe()
+        assert scope.cancelled_caught
+
+    async def test_an_authority_that_cannot_be_read_is_named_by_the_probe_and_before(
+        self, silent_port: int, tmp_path: Path
+    ) -> None:
+        for text, complaint in (
+            (None, f"cannot read the certificates of {tmp_path}/ca.pem: no such file or directory"),
+            ("junk", f"{tmp_path}/ca.pem holds no certificate that can be read; it must be in PEM form"),
+        ):
+            if text is not None:
+                (tmp_path / "ca.pem").write_text(text)
+            url = f"https://127.0.0.1:{silent_port}/"
+            options = OPTIONS.validate_python({"url": url, "ca": str(tmp_path / "ca.pem")})
+            assert await HttpCheck(options).probe() == Result(ok=False, detail=complaint)
+            assert inspect(options) == complaint
+
+    async def test_an_authority_that_comes_later_is_read_then(
+        self, serve: Serve, authority: Authority, tmp_path: Path
+    ) -> None:
+        context = authority.issue("IP:127.0.0.1")
+
+        async def talk(stream: trio.SocketStream) -> None:
+            secured = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
+            await Server(OK)(secured)
+
+        async with serve(talk) as port:
+            ca = tmp_path / "ca.pem"
+            check = HttpCheck(OPTIONS.validate_python({"url": f"https://127.0.0.1:{port}/", "ca": str(ca)}))
+            assert not (await check.probe()).ok
+            ca.symlink_to(authority.ca)
+            assert (await check.probe()).ok
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"url": "https://a/"}, "https is not supported yet; write http://, or use an exec check with curl"),
         ({"url": "ftp://a/"}, "'ftp://a/' is not an http URL; write for example http://127.0.0.1:8404/healthz"),
         ({"url": "a b"}, "'a b' is not an http URL; write for example http://127.0.0.1:8404/healthz"),
         ({"url": "http://a/\r\nX: y"}, "is not an http URL; write for example http://127.0.0.1:8404/healthz"),
+        ({"url": "https://"}, "'https://' is not an http URL; write for example http://127.0.0.1:8404/healthz"),
+        ({"url": "http://a/", "host": "a\r\nX: y"}, "is not HOST:PORT; write for example"),
+        ({"url": "http://a/", "host": "a b"}, "'a b' is neither an address nor a name; write for example 127.0.0.1"),
+        ({"url": "http://a/", "host": ["a"]}, "this list is no host; write for example www.example.org"),
+        ({"url": "https://a/", "ca": "ca.pem"}, "'ca.pem' is no absolute path; write one that begins with /"),
+        ({"url": "http://a/", "ca": "/ca.pem"}, "ca is of no use without TLS; write an https:// URL, or leave it out"),
         ({"url": "http://a:99999/"}, "port 99999 does not exist; ports are 1..65535"),
         ({"url": "http://u:p@a/"}, "a user or a password in the URL is not supported; leave it out"),
         (

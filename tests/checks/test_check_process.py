@@ -1,4 +1,4 @@
-"""The check `process: {pidfile | name, grace}`, against real processes."""
+"""The check `process: {pidfile | unit | name, grace}`, against real processes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
@@ -157,6 +157,105 @@ class TestName:
             assert await probe(check_of(name=name)) == Result(ok=False, detail=f"no process named {name}")
 
 
+class Unit:
+    """A unit as systemd would make it, in the control groups of this machine."""
+
+    def __init__(self, mount: Path, name: str) -> None:
+        self.name = f"{name}.service"
+        self._slice = mount / f"{name}.slice"
+        self.group = self._slice / self.name
+        self.group.mkdir(parents=True)
+
+    def put(self, process: subprocess.Popen[bytes], below: str = "") -> None:
+        """Move a process into the unit, or into a group below it."""
+        folder = self.group / below
+        folder.mkdir(exist_ok=True)
+        (folder / "cgroup.procs").write_text(str(process.pid))
+
+    def remove(self) -> None:
+        """Remove all groups; whatever is still in one goes back to where it was."""
+        for folder, _, _ in os.walk(self._slice, topdown=False):
+            for pid in (Path(folder) / "cgroup.procs").read_text().split():
+                (self._slice.parent / "cgroup.procs").write_text(pid)
+            Path(folder).rmdir()
+
+
+@pytest.fixture
+def unit(name: str) -> Iterator[Unit]:
+    """A unit of its own for each test."""
+    for mount in (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup/systemd")):
+        if (mount / "cgroup.procs").is_file():
+            try:
+                found = Unit(mount, name)
+            except OSError:
+                continue
+            yield found
+            found.remove()
+            return
+    pytest.skip("control groups cannot be made here")
+
+
+def descriptors() -> int:
+    """How many descriptors are open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+class TestUnit:
+    async def test_one_living_process_anywhere_in_the_unit_is_enough(self, unit: Unit, children: Children) -> None:
+        one, two = children.start(), children.start()
+        unit.put(one)
+        unit.put(two, "worker")
+        check = check_of(unit=unit.name)
+        result = await probe(check)
+        assert result == Result(ok=True, detail=f"2 processes, pid {min(one.pid, two.pid)} the first")
+        one.kill()
+        with trio.fail_after(5):
+            await check.changed()
+        assert await probe(check) == Result(ok=True, detail=f"pid {two.pid}")
+        check.close()
+
+    async def test_the_death_of_the_last_is_beyond_doubt(self, unit: Unit, children: Children) -> None:
+        child = children.start()
+        unit.put(child)
+        check = check_of(unit=unit.name, grace="0s")
+        assert await probe(check) == Result(ok=True, detail=f"pid {child.pid}")
+        ended(child)
+        result = await probe(check)
+        assert result == Result(ok=False, detail=f"unit {unit.name} has no process", decisive=True)
+
+    async def test_a_unit_that_does_not_run_has_failed(self, name: str) -> None:
+        result = await probe(check_of(unit=name))
+        assert result == Result(ok=False, detail=f"no unit {name}.service runs here")
+
+    async def test_a_successor_that_was_there_before_the_last_death_is_no_failure(
+        self, unit: Unit, children: Children
+    ) -> None:
+        old = children.start()
+        unit.put(old)
+        check = check_of(unit=unit.name, grace="0s")
+        await probe(check)
+        new = children.start()
+        unit.put(new)
+        ended(old)
+        assert await probe(check) == Result(ok=True, detail=f"pid {new.pid}")
+        check.close()
+
+    async def test_many_processes_do_not_take_many_descriptors(self, unit: Unit, children: Children) -> None:
+        crowd = [children.start() for _ in range(80)]
+        for child in crowd:
+            unit.put(child)
+        check = check_of(unit=unit.name, grace="0s")
+        before = descriptors()
+        result = await probe(check)
+        assert descriptors() - before <= 64 + 4  # and what a worker thread may take
+        assert result is not None
+        assert result.detail.startswith("64 or more processes, pid ")
+        for child in crowd[:-1]:
+            ended(child)
+        assert await probe(check) == Result(ok=True, detail=f"pid {crowd[-1].pid}")
+        check.close()
+
+
 @contextmanager
 def running_elsewhere(namespace: str, program: Path) -> Generator[None]:
     """A program that runs in a namespace of its own."""
@@ -212,13 +311,17 @@ class TestDeath:
     async def run(self, check: ProcessCheck, timing: Timing, report: Report) -> None:
         await run_check("proxy", check, timing, report, wall=time.monotonic)
 
-    @pytest.mark.parametrize("by", ["pidfile", "name"])
+    @pytest.mark.parametrize("by", ["pidfile", "unit", "name"])
     async def test_is_reported_after_the_grace_and_without_waiting_for_a_probe(
-        self, by: str, name: str, tmp_path: Path, children: Children
+        self, by: str, name: str, request: pytest.FixtureRequest, tmp_path: Path, children: Children
     ) -> None:
         child = children.start(name)
         (tmp_path / "pid").write_text(str(child.pid))
         target = {"pidfile": str(tmp_path / "pid")} if by == "pidfile" else {"name": name}
+        if by == "unit":
+            unit: Unit = request.getfixturevalue("unit")
+            unit.put(child)
+            target = {"unit": unit.name}
         report = Report()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.run, check_of(**target, grace="20ms"), RARELY, report)
@@ -284,12 +387,13 @@ class TestDeath:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"unit": "haproxy.service"}, "'unit' is not supported yet; write pidfile or name"),
-        ({}, "a process is found by one thing; write either pidfile or name"),
-        ({"pidfile": "/run/a", "name": "a"}, "a process is found by one thing; write either pidfile or name"),
+        ({}, "a process is found by one thing; write either pidfile, unit or name"),
+        ({"pidfile": "/run/a", "name": "a"}, "a process is found by one thing; write either pidfile, unit or name"),
+        ({"unit": "a", "name": "a"}, "a process is found by one thing; write either pidfile, unit or name"),
+        ({"unit": "a/b"}, "'a/b' is no name of a unit; write one such as haproxy.service"),
         ({"name": "a", "grace": "20"}, "20 is out of range; write 0s..10s"),
         ({"name": "a", "grace": "soon"}, "'soon' is no time; write one such as 250ms, 1s, 2m or 1h"),
-        ({"pidfile": "run/a"}, "'run/a' is no absolute path; write one such as /run/haproxy.pid"),
+        ({"pidfile": "run/a"}, "'run/a' is no absolute path; write one that begins with /"),
     ],
 )
 def test_mistakes_are_said_in_plain_words(options: dict[str, str], complaint: str) -> None:

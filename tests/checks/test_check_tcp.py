@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import threading
+from typing import Any
 
 import pytest
+import trio
 from pydantic import ValidationError
 
+from vrrpd.checks import target
 from vrrpd.checks.target import Target
 from vrrpd.checks.tcp import OPTIONS, TcpCheck
 
@@ -70,6 +75,27 @@ async def test_an_unknown_name_is_said_to_be_unknown() -> None:
     result = await TcpCheck(Target("no-such-host.invalid", 80)).probe()
     assert not result.ok
     assert result.detail.startswith("the name is not found: ")
+
+
+async def test_a_name_server_that_hangs_holds_up_nothing_but_names(
+    silent_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lookup, over = socket.getaddrinfo, threading.Event()
+
+    def hang(*given: Any, **more: Any) -> Any:
+        if not more.get("flags"):
+            over.wait()
+        return lookup(*given, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    monkeypatch.setattr(target, "_LOOKUPS", trio.CapacityLimiter(8))  # one that the other tests do not share
+    for _ in range(50):  # more than trio has worker threads
+        with trio.move_on_after(0.001):
+            await TcpCheck(Target("localhost", silent_port)).probe()
+    with trio.fail_after(5):
+        assert (await TcpCheck(Target("127.0.0.1", silent_port)).probe()).ok
+        await trio.to_thread.run_sync(over.set)
+        assert (await TcpCheck(Target("localhost", silent_port)).probe()).ok
 
 
 SELF_CONNECT = """

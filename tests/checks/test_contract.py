@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 import trio
 
 from vrrpd.checks import registry
-from vrrpd.checks.base import Status, Timing, Watch, run_check
+from vrrpd.checks.base import Host, Status, Timing, Watch, run_check
 from vrrpd.proto.timers import MS
 
 KINDS = sorted(registry.KINDS)
+Build = Callable[[str, dict[str, Any]], Any]
 
 
 @pytest.fixture
@@ -22,6 +24,7 @@ def hung(silent_port: int) -> dict[str, Any]:
     """Options for a service that accepts and never answers, of each kind that waits for an answer."""
     return {
         "http": {"url": f"http://127.0.0.1:{silent_port}/"},
+        "haproxy": {"socket": f"127.0.0.1:{silent_port}", "backend": "web"},
         "exec": ["/bin/sleep", "60"],
     }
 
@@ -29,27 +32,43 @@ def hung(silent_port: int) -> dict[str, Any]:
 @pytest.fixture
 def broken(tmp_path: Path, closed_port: int) -> dict[str, Any]:
     """Options of each kind for a service that is down."""
+    (tmp_path / "junk").write_text("junk")
     return {
         "http": {"url": f"http://127.0.0.1:{closed_port}/"},
         "tcp": f"127.0.0.1:{closed_port}",
+        "haproxy": {"socket": f"127.0.0.1:{closed_port}", "backend": "web"},
         "process": {"pidfile": str(tmp_path / "pid")},
         "exec": ["/bin/false"],
+        "ping": "no-such-host.invalid",
+        "link": "nosuch0",
+        "file": str(tmp_path / "junk"),
     }
 
 
 @pytest.fixture
 def working(tmp_path: Path, silent_port: int) -> dict[str, Any]:
-    """Options of each kind that is satisfied without a server of its own (http is tested with one)."""
+    """Options of each kind that is satisfied without a server of its own (http and haproxy are tested with one)."""
     (tmp_path / "own").write_text(str(os.getpid()))
     return {
         "tcp": f"127.0.0.1:{silent_port}",
         "process": {"pidfile": str(tmp_path / "own")},
         "exec": ["/bin/true"],
+        "ping": "127.0.0.1",
+        "link": "eth0",
+        "file": str(tmp_path / "none"),
     }
 
 
-def build(kind: str, options: dict[str, Any]) -> Any:
-    return registry.build(kind, registry.kinds()[kind].validate_python(options[kind]))
+@pytest.fixture
+def build(host: Host) -> Build:
+    """Makes a check of a kind, from a table of options as a file would have them."""
+    return lambda kind, options: registry.build(kind, registry.kinds()[kind].validate_python(options[kind]), host)
+
+
+def let_go(check: Any) -> None:
+    """End a check that was not run by the runner."""
+    if isinstance(check, Watch):
+        check.close()
 
 
 async def first_verdict(check: Any) -> Status:
@@ -68,37 +87,45 @@ async def first_verdict(check: Any) -> Status:
     return seen[1]
 
 
-@pytest.mark.parametrize("kind", ["exec", "http"])
-async def test_a_hung_probe_is_ended_at_its_timeout(kind: str, hung: dict[str, Any]) -> None:
+@pytest.mark.parametrize("kind", ["exec", "haproxy", "http"])
+async def test_a_hung_probe_is_ended_at_its_timeout(kind: str, hung: dict[str, Any], build: Build) -> None:
     verdict = await first_verdict(build(kind, hung))
     assert (verdict.up, verdict.detail) == (False, "no answer within 40 ms")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_bad_news_has_one_short_line_for_people(kind: str, broken: dict[str, Any]) -> None:
-    result = await build(kind, broken).probe()
+async def test_bad_news_has_one_short_line_for_people(kind: str, broken: dict[str, Any], build: Build) -> None:
+    check = build(kind, broken)
+    result = await check.probe()
     assert not result.ok
     assert 0 < len(result.detail) < 250
     assert result.detail.isprintable()
+    let_go(check)
 
 
-@pytest.mark.parametrize("kind", ["exec", "process", "tcp"])
-async def test_good_news_has_one_short_line_for_people(kind: str, working: dict[str, Any]) -> None:
+@pytest.mark.parametrize("kind", ["exec", "file", "link", "ping", "process", "tcp"])
+async def test_good_news_has_one_short_line_for_people(kind: str, working: dict[str, Any], build: Build) -> None:
     check = build(kind, working)
     result = await check.probe()
     assert result.ok
     assert 0 < len(result.detail) < 250
-    if isinstance(check, Watch):
-        check.close()
+    assert result.detail.isprintable()
+    let_go(check)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_probe_may_be_cancelled_at_once(kind: str, broken: dict[str, Any]) -> None:
+async def test_a_probe_may_be_cancelled_at_once(kind: str, broken: dict[str, Any], build: Build) -> None:
     check = build(kind, broken)
     with trio.CancelScope() as scope:
         scope.cancel()
         await check.probe()
     assert scope.cancelled_caught
+    let_go(check)
+
+
+@pytest.mark.parametrize("kind", sorted({*KINDS} - {"http", "haproxy"}))
+def test_a_kind_that_works_here_has_nothing_against_this_host(kind: str, working: dict[str, Any]) -> None:
+    assert registry.inspect(kind, registry.kinds()[kind].validate_python(working[kind])) is None
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import chain, repeat
+from itertools import chain, pairwise, repeat
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from vrrpd.checks.base import Counter, Result, Status, Timing, run_check
+from vrrpd.checks.base import Counter, Result, Status, Timing, run_check, stagger
 from vrrpd.proto.timers import MS, SECOND
 
 OK, BAD = Result(ok=True, detail="fine"), Result(ok=False, detail="broken")
@@ -130,6 +130,16 @@ class TestTimetable:
 
         with pytest.raises(ZeroDivisionError):
             await watch(Buggy(OK), 1)
+
+
+def test_a_thousand_checks_start_over_their_whole_interval() -> None:
+    starts = [stagger(index, 1000, 5 * SECOND) for index in range(1000)]
+    assert {later - earlier for earlier, later in pairwise(starts)} == {5 * MS}
+    assert max(stagger(index, 1000, SECOND) for index in range(1000)) < SECOND
+
+
+def test_a_few_checks_hardly_wait() -> None:
+    assert [stagger(index, 3, 60 * SECOND) for index in range(3)] == [0, 5 * MS, 10 * MS]
 
 
 class TestWatching:

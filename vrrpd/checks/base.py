@@ -28,6 +28,8 @@ from vrrpd.proto.timers import MS, SECOND
 SETTLING = 100 * MS
 """The longest time between two probes before the first verdict, in nanoseconds."""
 
+_APART = 5 * MS  # between the starts of two checks: enough for any probe to be sent before the next one
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -202,6 +204,20 @@ class Counter:
         elif self._failures >= self._fall:
             self.up, self.settled = False, True
         return self.up is not before
+
+
+def stagger(index: int, count: int, interval: int) -> int:
+    """How long a check waits with its first probe, in nanoseconds, so that many checks do not probe as one.
+
+    Many are spread over their whole interval, a few over some milliseconds: a node must not stay out at its start for
+    want of a probe.
+
+    Args:
+        index: 0..count - 1.
+        count: how many checks there are.
+        interval: that of this check, in nanoseconds.
+    """
+    return index * min(_APART, interval // count)
 
 
 async def run_check(

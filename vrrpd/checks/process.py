@@ -1,13 +1,17 @@
-"""The check `process: {pidfile | name, grace}`: does the process live?
+"""The check `process: {pidfile | unit | name, grace}`: does the process live?
 
 A death is seen the moment it happens: the check holds a pidfd of every process that it counts on (pidfd_open(2)), and
 the kernel makes that readable at the exit, before anybody has reaped the process. A zombie is dead by the same test,
 and a pidfd never comes to mean somebody else.
 
 A death need not be a failure: a proxy that is restarted or reloads itself is back in milliseconds. So after the last
-process died, the pidfile or name is read again at once, and once more after `grace`; only what is not back by then
-has failed, and that counts as `fall` failures, because there is nothing to doubt. Of several processes with the name
-(a master and its workers) one that lives is enough. The process that comes back is found by the next probe.
+process died, the pidfile, unit or name is read again at once, and once more after `grace`; only what is not back by
+then has failed, and that counts as `fall` failures, because there is nothing to doubt. Of several processes of the unit
+or with the name (a master and its workers) one that lives is enough. The process that comes back is found by the next
+probe.
+
+The grace is 5 ms, which a reload needs and a restart by systemd (RestartSec, 100 ms by default) never meets: such a
+restart is an outage of the service, and moves the role. Whoever would rather wait writes a longer one.
 
 Says nothing about whether the process does its work: a frozen proxy lives. `http` sees that.
 
@@ -22,26 +26,21 @@ import os
 import select
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Annotated, Self, cast
+from itertools import islice
+from typing import Annotated, Self
 
 import trio
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from vrrpd.checks import procfs
+from vrrpd.checks import cgroup, procfs
 from vrrpd.checks.base import Result
+from vrrpd.checks.paths import AbsolutePath
 from vrrpd.checks.procfs import Process, Sighting
 from vrrpd.config.scalars import duration
-from vrrpd.config.words import quote
 from vrrpd.proto.timers import MS, SECOND
 
 _GRACE_LIMIT = 10 * SECOND
-
-
-def _absolute(path: str) -> str:
-    """Accept an absolute path."""
-    if not path.startswith("/"):
-        raise ValueError(f"{quote(path)} is no absolute path; write one such as /run/haproxy.pid")
-    return path
+_MOST = 64  # pidfds held at once; when the last of these has died, the others are found
 
 
 class ProcessOptions(BaseModel):
@@ -49,34 +48,30 @@ class ProcessOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    pidfile: Annotated[str, AfterValidator(_absolute)] | None = Field(
+    pidfile: AbsolutePath | None = Field(
         default=None, description="absolute path of a file with a process id", examples=["/run/haproxy.pid"]
+    )
+    unit: Annotated[str, AfterValidator(cgroup.full_name)] | None = Field(
+        default=None, description="name of a systemd unit", examples=["haproxy.service"]
     )
     name: str | None = Field(default=None, min_length=1, description="name of the program, in our own namespaces")
     grace: Annotated[int, duration(0, _GRACE_LIMIT)] = Field(
         default=5 * MS, description="how long a process may be gone, for a restart, before it has failed"
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _known(cls, given: object) -> object:
-        if isinstance(given, dict) and "unit" in given:
-            raise ValueError("'unit' is not supported yet; write pidfile or name")
-        return cast("object", given)
-
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if (self.pidfile is None) == (self.name is None):
-            raise ValueError("a process is found by one thing; write either pidfile or name")
+        if [self.pidfile, self.unit, self.name].count(None) != 2:
+            raise ValueError("a process is found by one thing; write either pidfile, unit or name")
         return self
 
 
 OPTIONS: TypeAdapter[ProcessOptions] = TypeAdapter(ProcessOptions)
-"""Validates `{pidfile | name, grace}`."""
+"""Validates `{pidfile | unit | name, grace}`."""
 
 
 class ProcessCheck:
-    """Healthy while the process lives, or one of those with its name."""
+    """Healthy while the process lives, or one of those of its unit or with its name."""
 
     def __init__(self, options: ProcessOptions) -> None:
         self._options = options
@@ -84,6 +79,7 @@ class ProcessCheck:
         self._judged_at: float | None = None  # when a death that we saw becomes a failure, on trio's clock
         self._version: procfs.Version | None = None  # the pidfile as it was when it named ...
         self._named: Process | None = None  # ... this process
+        self._looking = trio.CapacityLimiter(1)
 
     async def probe(self) -> Result | None:
         """Look; after the last process died there is no verdict before the grace is over."""
@@ -118,11 +114,13 @@ class ProcessCheck:
         """Bring what we hold up to date; return why nothing lives, or an empty text."""
         self._keep({process: pidfd for process, pidfd in self._held.items() if not _dead(pidfd)})
         if self._options.pidfile is not None:
-            sighting = self._believed(await _in_thread(partial(procfs.by_pidfile, self._options.pidfile)))
+            sighting = self._believed(await self._in_thread(partial(procfs.by_pidfile, self._options.pidfile)))
         elif self._held:
-            return ""  # one of that name is enough, and a walk over /proc is not free
+            return ""  # one is enough, and a walk over /proc is not free
+        elif self._options.unit is not None:
+            sighting = await self._in_thread(partial(cgroup.by_unit, self._options.unit))
         else:
-            sighting = await _in_thread(partial(procfs.by_name, self._options.name or ""))
+            sighting = await self._in_thread(partial(procfs.by_name, self._options.name or ""))
         if found := self._hold(sighting.processes):
             self._keep(found)
         # A process that we hold counts until it dies, also where its pidfile was deleted, is being written just now, or
@@ -130,6 +128,13 @@ class ProcessCheck:
         if self._held:
             return ""
         return sighting.problem or f"process {sighting.processes[0].pid} is dead"
+
+    async def _in_thread(self, look: Callable[[], Sighting]) -> Sighting:
+        """Look in a worker thread; a probe that is cancelled does not wait for it.
+
+        The limit is the check's own: one that hangs, as on a file of a dead server, is in nobody else's way.
+        """
+        return await trio.to_thread.run_sync(look, abandon_on_cancel=True, limiter=self._looking)
 
     def _believed(self, sighting: Sighting) -> Sighting:
         """Do not take a stale pidfile for a sign of life.
@@ -147,8 +152,8 @@ class ProcessCheck:
         return Sighting(problem=f"the process of {self._options.pidfile} is gone, its id belongs to another one")
 
     def _hold(self, processes: Iterable[Process]) -> dict[Process, int]:
-        """A pidfd for each of the processes that lives."""
-        held = {process: self._held.get(process, None) or _open(process) for process in processes}
+        """A pidfd for each of the processes that lives, or for many of them."""
+        held = {process: self._held.get(process, None) or _open(process) for process in islice(processes, _MOST)}
         return {process: pidfd for process, pidfd in held.items() if pidfd is not None}
 
     def _keep(self, held: dict[Process, int]) -> None:
@@ -156,11 +161,6 @@ class ProcessCheck:
         for pidfd in set(self._held.values()) - set(held.values()):
             os.close(pidfd)
         self._held = held
-
-
-async def _in_thread(look: Callable[[], Sighting]) -> Sighting:
-    """Look in a worker thread; a probe that is cancelled does not wait for it, a look changes nothing."""
-    return await trio.to_thread.run_sync(look, abandon_on_cancel=True)
 
 
 async def _death(pidfd: int, scope: trio.CancelScope) -> None:
@@ -193,4 +193,5 @@ def _dead(pidfd: int) -> bool:
 def _living(held: Iterable[Process]) -> str:
     """The processes, for people."""
     pids = sorted(process.pid for process in held)
-    return f"pid {pids[0]}" if len(pids) == 1 else f"{len(pids)} processes, pid {pids[0]} the first"
+    count = len(pids) if len(pids) < _MOST else f"{_MOST} or more"
+    return f"pid {pids[0]}" if len(pids) == 1 else f"{count} processes, pid {pids[0]} the first"

@@ -1,7 +1,8 @@
 """The table of the kinds of health checks.
 
 A new kind is one file, one line here and one test file that runs the contract every kind keeps. The configuration is
-handed `kinds()` and so validates options without knowing any kind; the daemon builds checks with `build()`.
+handed `kinds()` and so validates options without knowing any kind; the daemon asks `inspect()` before it starts and
+builds checks with `build()`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,12 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from vrrpd.checks import exec as exec_
-from vrrpd.checks import http, process, tcp
-from vrrpd.checks.base import Check
+from vrrpd.checks import file, haproxy, http, link, ping, process, tcp
+from vrrpd.checks.base import Check, Host
+
+
+def _nothing(_: Any) -> None:
+    """No options are wrong on any host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +30,29 @@ class Kind:
     Attributes:
         options: validates what stands under the kind's name in the file; the result is comparable with `==`.
         build: makes a check of validated options; opens nothing and does not block.
+        inspect: says what keeps this very host from running such a check, None where nothing does; may block.
     """
 
     options: TypeAdapter[Any]
-    build: Callable[[Any], Check]
+    build: Callable[[Any, Host], Check]
+    inspect: Callable[[Any], str | None] = _nothing
+
+
+def _alone(make: Callable[[Any], Check]) -> Callable[[Any, Host], Check]:
+    """Builds a check that uses nothing of the agent."""
+    return lambda options, _: make(options)
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "http": Kind(http.OPTIONS, http.HttpCheck),
-        "tcp": Kind(tcp.OPTIONS, tcp.TcpCheck),
-        "process": Kind(process.OPTIONS, process.ProcessCheck),
-        "exec": Kind(exec_.OPTIONS, exec_.ExecCheck),
+        "http": Kind(http.OPTIONS, _alone(http.HttpCheck), http.inspect),
+        "tcp": Kind(tcp.OPTIONS, _alone(tcp.TcpCheck)),
+        "haproxy": Kind(haproxy.OPTIONS, _alone(haproxy.HaproxyCheck), haproxy.inspect),
+        "process": Kind(process.OPTIONS, _alone(process.ProcessCheck)),
+        "exec": Kind(exec_.OPTIONS, exec_.ExecCheck, exec_.inspect),
+        "ping": Kind(ping.OPTIONS, _alone(ping.PingCheck), ping.inspect),
+        "link": Kind(link.OPTIONS, link.LinkCheck),
+        "file": Kind(file.OPTIONS, _alone(file.FileCheck)),
     }
 )
 
@@ -46,6 +62,11 @@ def kinds() -> Mapping[str, TypeAdapter[Any]]:
     return {name: kind.options for name, kind in KINDS.items()}
 
 
-def build(kind: str, options: Any) -> Check:
+def build(kind: str, options: Any, host: Host) -> Check:
     """Make a check of a kind from options that the kind's own validator returned."""
-    return KINDS[kind].build(options)
+    return KINDS[kind].build(options, host)
+
+
+def inspect(kind: str, options: Any) -> str | None:
+    """What keeps this host from running a check with these options, for people; None where nothing does. May block."""
+    return KINDS[kind].inspect(options)

@@ -1,7 +1,9 @@
 """Where a check connects to: `HOST:PORT` read from the file, a connection made, and what went wrong in plain words.
 
-Used by the kinds that speak TCP. Addresses are better than names here: a name is looked up again for every probe, off
-the loop, and a resolver that hangs makes the probe hang until its timeout.
+Used by the kinds that speak TCP, and for the names that others use. Addresses are better than names here: a name is
+looked up again for every probe, off the loop, and a resolver that hangs makes the probe hang until its timeout. A
+lookup that hangs keeps its thread even then, so that lookups have a limit of their own: a resolver that is down costs
+nothing but the checks that use names.
 """
 
 from __future__ import annotations
@@ -10,11 +12,18 @@ import os
 import re
 import socket
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
+from typing import Any, TypeAlias
 
 import trio
 
 from vrrpd.config.words import quote, shown
+
+SocketAddress: TypeAlias = tuple[Any, ...]
+"""Whatever the socket module calls an address of a family."""
+
+_LOOKUPS = trio.CapacityLimiter(8)
 
 _NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.(?!-)[A-Za-z0-9_-]{1,63})*\.?")
 _TARGET = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
@@ -48,15 +57,15 @@ def parse_target(text: object) -> Target:
     host, port = found["v6"] or found["host"] or "", int(found["port"])
     if not 1 <= port <= 65535:
         raise ValueError(f"port {port} does not exist; ports are 1..65535")
-    _check_host(host, bracketed=found["v6"] is not None)
+    check_host(host, bracketed=found["v6"] is not None)
     return Target(host, port)
 
 
-def _check_host(host: str, *, bracketed: bool) -> None:
+def check_host(host: str, *, bracketed: bool = False) -> None:
     """Make sure that a host is an address or a name.
 
     Raises:
-        ValueError: it is neither, or its brackets are wrong.
+        ValueError: it is neither, or its brackets are wrong; the text says what would be right.
     """
     try:
         address = ip_address(host)
@@ -75,10 +84,9 @@ async def connect(target: Target) -> trio.SocketStream:
     Raises:
         OSError: no address of the target accepts, the last one's reason.
     """
-    found = await trio.socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     failure: OSError = ConnectionRefusedError()
-    for family, kind, protocol, _, address in found:
-        connecting = trio.socket.socket(family, kind, protocol)
+    for family, address in await resolve(target.host, target.port):
+        connecting = trio.socket.socket(family, socket.SOCK_STREAM)
         try:
             await connecting.connect(address)
         except OSError as error:
@@ -95,6 +103,20 @@ async def connect(target: Target) -> trio.SocketStream:
             continue
         return trio.SocketStream(connecting)
     raise failure
+
+
+async def resolve(host: str, port: int = 0) -> list[tuple[socket.AddressFamily, SocketAddress]]:
+    """Every address of a host, the preferred one first; an address is read at once, a name in a worker thread.
+
+    Raises:
+        socket.gaierror: the name is not found.
+    """
+    look = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    try:
+        found = look(flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        found = await trio.to_thread.run_sync(look, abandon_on_cancel=True, limiter=_LOOKUPS)
+    return [(family, address) for family, _, _, _, address in found]
 
 
 def reason(error: OSError) -> str:

@@ -34,6 +34,8 @@ from typing import Any, TypeAlias
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
+from vrrpd.errors import VrrpdError
+
 InterfaceAddress: TypeAlias = IPv4Interface | IPv6Interface
 
 TAG = 0x56
@@ -75,8 +77,8 @@ _REASONS = {
 }
 
 
-class NetlinkError(OSError):
-    """The kernel refused a request.
+class NetlinkError(VrrpdError, OSError):
+    """The kernel refused a request; where nobody handles that, it ends a command with its text.
 
     Attributes:
         errno: the kernel's reason, for example `errno.EEXIST`.
@@ -86,6 +88,9 @@ class NetlinkError(OSError):
     def __init__(self, errno: int, text: str) -> None:
         super().__init__(errno, text)
         self.text = text
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def reason(errno: int, detail: str = "") -> str:
