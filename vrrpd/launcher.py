@@ -1,0 +1,366 @@
+"""The launcher: a small process that starts programs for the agent, and alone does so.
+
+    agent ──── requests, answers (unix socket, one JSON object a packet) ──── launcher ──fork── program ...
+      └───────── output of each program (a pipe each) ──────────────────────────────────────────────┘
+
+`vrrpd run` starts it first of all, before it imports anything heavy and long before threads or an event loop exist.
+Three reasons. Starting a program from the agent would hold up adverts: a fork costs more the larger the process is, and
+so the launcher is an interpreter of its own that has this file and a few modules of the standard library in it. The
+launcher keeps the rights of whoever started the agent, so that the agent may give them away. And a process without trio
+and netlink can do its work while those are in trouble.
+
+A request names a run by a number and brings the write end of a pipe. The answers for it are its process id, at most
+one reason why it `failed` to start, and last its exit status (the negative number of a signal). There is no request to
+kill: **a program lives for as long as the agent listens to its output**. The launcher keeps a write end of each pipe;
+when the agent closes the other end, or ends in whatever way, the kernel says so, and the whole process group is killed.
+The end of the agent ends the launcher, too.
+
+Nothing is ever waited for except all things at once. A program that does not even get as far as its own first
+instruction (exec hangs on a dead network file system) or that survives SIGKILL holds up nobody: that is why this is a
+plain fork, and not posix_spawn, which waits for the exec. What goes wrong between fork and exec is told to the agent by
+the new process itself.
+
+A program gets: a session and process group of its own, `/` as its directory, nothing on its standard input, the pipe as
+output and error, no other descriptor, default signals, PATH and LANG=C alone as its environment, and the rights of an
+unprivileged user unless a user is named. Users and their groups are looked up once. Process groups are what is killed:
+a program that moves its children to another one (`timeout`, `setsid`) answers for them itself.
+
+Has its own session and does not react to INT, TERM and HUP: the agent's goodbye is the end of its socket.
+
+Must not do: import anything beyond the standard library, or much of that (`dataclasses` alone would make the process a
+fifth larger and each fork slower, hence the named tuples); wait for one thing.
+
+Sources: unix(7), pidfd_open(2), pipe(7), epoll(7), capabilities(7).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import pwd
+import select
+import signal
+import socket
+import struct
+import sys
+from types import FrameType
+from typing import Any, Final, NamedTuple, Never
+
+PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where a program without a path is looked for, here and in inspections."""
+
+REQUEST_LIMIT: Final = 65536
+"""Bytes of the longest request."""
+
+_ENVIRONMENT: Final = {"PATH": PATH, "LANG": "C"}
+_NAME: Final = b"vrrpd-launcher"  # at most 15 characters: TASK_COMM_LEN less the final zero
+_CHANNEL: Final = 3  # descriptor of our end
+_UNPRIVILEGED: Final = ("vrrpd", "nobody")  # whose rights a program gets: of the first that exists
+_UNMOVED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4  # linux/prctl.h
+_NOT_STARTED: Final = 127  # exit status of what failed before its exec, as a shell has it
+
+
+class Launcher(NamedTuple):
+    """The agent's end.
+
+    Attributes:
+        pid: process id of the launcher.
+        channel: takes requests and gives answers, a packet each; closing it ends the launcher and all programs.
+    """
+
+    pid: int
+    channel: socket.socket
+
+
+class Account(NamedTuple):
+    """Whose rights a program gets.
+
+    Attributes:
+        name: of the user, or its number where it has none.
+        uid: user id.
+        gid: primary group.
+        groups: all groups.
+    """
+
+    name: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+
+
+def start() -> Launcher:
+    """Start the launcher. Call it before rights are given away, and while this process is small."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    theirs.set_inheritable(True)
+    # Isolated and without site-packages: what the environment or a directory offers is never imported.
+    argv = [sys.executable, "-I", "-S", __file__, str(theirs.fileno())]
+    pid = os.posix_spawn(sys.executable, argv, os.environ)
+    theirs.close()
+    return Launcher(pid, ours)
+
+
+def account(user: str | None, *, privileged: bool) -> Account:
+    """Whose rights a program gets.
+
+    Args:
+        user: the name that is asked for; None for an unprivileged one.
+        privileged: whether whoever starts the program is root. Nobody else can choose.
+
+    Raises:
+        LookupError: it cannot be done; the text names the cause and the mend.
+    """
+    if privileged:
+        return _named(user or next(filter(_exists, _UNPRIVILEGED), _UNPRIVILEGED[-1]))
+    own = _own()
+    if user not in {None, own.name}:
+        raise LookupError(
+            f"the agent runs as {own.name}, and only root can run programs as another user; "
+            f"run the agent as root, or leave user {user!r} out"
+        )
+    return own
+
+
+def _exists(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True
+
+
+def _named(user: str) -> Account:
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise LookupError(f"there is no user {user!r} on this host; name one that exists") from None
+    return Account(user, entry.pw_uid, entry.pw_gid, tuple(os.getgrouplist(user, entry.pw_gid)))
+
+
+def _own() -> Account:
+    """The one we have ourselves; a container may run us as a number that has no name."""
+    uid = os.geteuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = str(uid)
+    return Account(name, uid, os.getegid(), tuple(os.getgroups()))
+
+
+def _settle(channel: int) -> None:
+    """Become independent of whoever started us; keep nothing but the channel and standard error."""
+    os.setsid()
+    os.chdir("/")
+    os.umask(0o022)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE}:
+        signal.signal(number, signal.SIG_DFL)
+    for number in _UNMOVED:  # a handler, because programs would inherit it if we ignored the signal
+        signal.signal(number, _stay)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    with contextlib.suppress(OSError):
+        os.write(os.open("/proc/self/comm", os.O_WRONLY), _NAME)
+    os.dup2(channel, _CHANNEL, inheritable=False)
+    os.closerange(_CHANNEL + 1, os.sysconf("SC_OPEN_MAX"))
+    if os.geteuid():
+        _drop_ambient()
+    gc.collect()
+    gc.freeze()  # what a collection touches, each fork would have to copy
+
+
+def _stay(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing about a signal."""
+
+
+def _drop_ambient() -> None:
+    """Keep what a service manager granted the agent (CAP_NET_ADMIN ...) from passing to every program."""
+    import ctypes  # noqa: PLC0415 - root, whose launcher stays smaller without it, loses them by changing the user
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl(PR_CAP_AMBIENT_CLEAR_ALL)")
+
+
+class _Program(NamedTuple):
+    """One program that runs.
+
+    Attributes:
+        run: the agent's number for it.
+        pid: process id, also of its session and group.
+        pidfd: readable once it has ended.
+        output: our write end of its pipe.
+    """
+
+    run: int
+    pid: int
+    pidfd: int
+    output: int
+
+
+class _Desk:
+    """Takes requests, watches programs, answers."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._events = select.epoll()
+        self._events.register(channel, select.EPOLLIN)
+        self._running: dict[int, _Program] = {}  # by pidfd
+        self._heard: dict[int, _Program] = {}  # those that the agent still listens to, by our end of their pipe
+        self._accounts: dict[str | None, Account] = {}
+
+    def serve(self) -> None:
+        """Work until the agent is gone; leave nothing running."""
+        try:
+            while self._work():
+                pass
+        finally:
+            for program in self._running.values():
+                _kill(program)
+
+    def _work(self) -> bool:
+        """Wait for events and handle them; False once the agent is gone."""
+        asked = 0
+        for descriptor, events in self._events.poll():
+            if descriptor == self._channel.fileno():
+                asked = events
+            elif program := self._heard.get(descriptor):
+                _kill(program)
+                self._mute(program)
+            elif program := self._running.get(descriptor):
+                self._end(program)
+        # Last, because it opens descriptors: an older event must not meet a new program under the number of an old one.
+        if asked & select.EPOLLHUP:
+            return False
+        return self._take() if asked else True
+
+    def _take(self) -> bool:
+        """Take one request and start its program; False where the agent is gone."""
+        flags = socket.MSG_CMSG_CLOEXEC
+        try:
+            packet, ancillary, _, _ = self._channel.recvmsg(REQUEST_LIMIT, socket.CMSG_SPACE(4), flags)
+        except ConnectionError:
+            return False
+        if not packet:
+            return False
+        request: dict[str, Any] = json.loads(packet)
+        if not ancillary:  # our table of descriptors is full, and the kernel has dropped the pipe
+            self._answer({"run": request["run"], "failed": "too many open files", "status": _NOT_STARTED})
+            return True
+        (output,) = struct.unpack("i", ancillary[0][2])
+        try:
+            program = self._start(request, output)
+        except (OSError, LookupError) as error:  # no process, no descriptor left, no such user
+            os.close(output)
+            self._answer({"run": request["run"], "failed": _reason(error), "status": _NOT_STARTED})
+            return True
+        self._running[program.pidfd] = program
+        self._heard[output] = program
+        self._events.register(program.pidfd, select.EPOLLIN)
+        self._events.register(output, 0)  # EPOLLERR, once nobody can read it any more, needs no asking
+        self._answer({"run": program.run, "pid": program.pid})
+        return True
+
+    def _start(self, request: dict[str, Any], output: int) -> _Program:
+        who = self._account(request["user"])
+        pid = os.fork()
+        if pid == 0:
+            self._become(request, who, output)
+        try:
+            return _Program(request["run"], pid, os.pidfd_open(pid), output)
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
+
+    def _account(self, user: str | None) -> Account:
+        """As `account`, remembered: in each new process again, it would cost as much as all the rest."""
+        if user not in self._accounts:
+            self._accounts[user] = account(user, privileged=os.geteuid() == 0)
+        return self._accounts[user]
+
+    def _become(self, request: dict[str, Any], who: Account, output: int) -> Never:
+        """Be the program, or tell the agent why that cannot be."""
+        try:
+            os.setsid()
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # and this one
+            _take_rights(who)
+            argv: list[str] = request["argv"]
+            os.execvpe(argv[0], argv, _ENVIRONMENT)  # noqa: S606 - there is no shell, on purpose
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not get into the loop of the launcher
+            self._answer({"run": request["run"], "failed": _reason(error)})
+        os._exit(_NOT_STARTED)
+
+    def _mute(self, program: _Program) -> None:
+        """Stop watching who listens; once, because the descriptor's number is another program's soon."""
+        if self._heard.get(program.output) is not program:
+            return
+        del self._heard[program.output]
+        # Explicitly: a child before its exec has a copy of the descriptor, which would keep the registration alive.
+        self._events.unregister(program.output)
+        os.close(program.output)
+
+    def _end(self, program: _Program) -> None:
+        """Kill what the program left behind, while it is a zombie and its id is nobody else's; tell the agent."""
+        _kill(program)
+        _, status = os.waitpid(program.pid, 0)
+        self._mute(program)
+        del self._running[program.pidfd]
+        self._events.unregister(program.pidfd)
+        os.close(program.pidfd)
+        self._answer({"run": program.run, "status": os.waitstatus_to_exitcode(status)})
+
+    def _answer(self, answer: dict[str, Any]) -> None:
+        with contextlib.suppress(ConnectionError):  # the next event says that the agent is gone
+            self._channel.send(json.dumps(answer).encode())
+
+
+def _kill(program: _Program) -> None:
+    """Kill a program and its process group.
+
+    Both, because a new process that has no group of its own yet would escape the second. A program that changed its
+    user may be out of our reach, where we are not root.
+    """
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        signal.pidfd_send_signal(program.pidfd, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(program.pid, signal.SIGKILL)
+
+
+def _take_rights(who: Account) -> None:
+    """Give away all rights but those of a user.
+
+    Raises:
+        PermissionError: the kernel does not let us.
+    """
+    if os.geteuid():
+        return  # they are our own
+    try:
+        os.setgroups(who.groups)
+        os.setresgid(who.gid, who.gid, who.gid)
+        os.setresuid(who.uid, who.uid, who.uid)
+    except PermissionError:
+        raise PermissionError(f"root may not become {who.name} here; grant CAP_SETUID and CAP_SETGID") from None
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in a few plain words."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
+    return str(error)
+
+
+def _main() -> None:
+    """The launcher's life; the only argument is the descriptor of its channel."""
+    _settle(int(sys.argv[1]))
+    _Desk(socket.socket(fileno=_CHANNEL)).serve()
+
+
+if __name__ == "__main__":
+    _main()
