@@ -1,17 +1,33 @@
 """Every example is a complete, right file, and says in its comments what it does."""
 
+from collections.abc import Sequence
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from pathlib import Path
 
 import pytest
 
-from vrrpd.checks.registry import build, kinds
+from vrrpd.checks.base import Finished, Host
+from vrrpd.checks.registry import KINDS, build, kinds
 from vrrpd.config import AgentSpec, HostAddress, HostFacts, load, resolve
 from vrrpd.config.routers import routers
+from vrrpd.config.simulate import failures
 
 _FOLDER = Path(__file__).parents[1] / "examples"
 _EXAMPLES = sorted(_FOLDER.glob("*.yaml"))
 _INTERFACES = {"10.0.0.": "eth0", "192.0.2.": "eth0", "fd00::": "eth0", "10.1.0.": "eth1", "fd00:1::": "eth1"}
+
+
+class _Machine:
+    """What a check of an example would use, if it were probed."""
+
+    async def run(self, argv: Sequence[str], *, user: str | None = None) -> Finished:
+        raise NotImplementedError(argv, user)
+
+    def carrier(self, interface: str) -> str | None:
+        raise NotImplementedError(interface)
+
+    async def changed(self) -> None:
+        raise NotImplementedError
 
 
 def _host(*addresses: str) -> HostFacts:
@@ -45,7 +61,7 @@ def test_an_example_resolves_on_each_of_its_nodes_and_its_checks_can_be_built(pa
         spec = resolve(file, _host(*{f"{address}/{lengths[address.version]}" for address in (*own, *more)}), node)
         assert all(router.members for router in spec.routers)
         for check in spec.checks:
-            build(check.kind, check.options)
+            build(check.kind, check.options, Host(_Machine(), _Machine()))
 
 
 def test_the_smallest_example_has_five_lines() -> None:
@@ -77,3 +93,24 @@ def test_the_old_version_counts_in_whole_seconds_on_the_wire() -> None:
     [member] = _resolved("lan-multicast-beside-keepalived.yaml", "10.0.0.11/24").routers[0].members
     assert member.settings.version == 2
     assert not member.settings.unicast
+
+
+def test_one_example_shows_every_kind_of_check() -> None:
+    file = load(str(_FOLDER / "every-check.yaml"), kinds())
+    assert {kind for options in file.options.values() for kind in options} == set(KINDS)
+
+
+def test_what_the_example_of_weights_says_about_them_is_what_they_do() -> None:
+    file = load(str(_FOLDER / "weights.yaml"), kinds())
+    rows = {(row.check, row.node): row for row in failures(file, lambda _kind, _options: None)}
+    assert [rows[check, "lb1"].after for check in ("proxy", "servers", "uplink", None)] == ["lb2"] * 4
+    [member] = _resolved("weights.yaml", "10.0.0.11/24").routers[0].members
+    assert {track.check: track.weight for track in member.track} == {
+        "proxy": None, "servers": -55, "uplink": -25, "wish": 0,
+    }  # fmt: skip
+
+
+def test_the_two_networks_of_the_group_move_together() -> None:
+    [router] = _resolved("group-two-networks.yaml", "10.0.0.11/24", "10.1.0.11/24").routers
+    assert router.name == "edge"
+    assert [(member.router, member.interface) for member in router.members] == [("outside", "eth0"), ("inside", "eth1")]

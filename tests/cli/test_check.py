@@ -1,6 +1,7 @@
 """`vrrpd check` as the person at the terminal and the program behind a pipe see it."""
 
 import json
+import re
 from ipaddress import ip_interface
 from pathlib import Path
 
@@ -118,6 +119,8 @@ def test_a_program_reads_one_object(path: Path) -> None:
                 "order": [{"node": "lb1", "priority": 250}, {"node": "lb2", "priority": 240}],
             }
         ],
+        "groups": {},
+        "failures": None,
     }
 
 
@@ -183,3 +186,111 @@ def test_colours_appear_where_they_are_wanted_and_nowhere_else(path: Path, monke
     assert "\x1b[" not in _run("-c", str(path)).output
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[" not in CliRunner().invoke(check, ["-c", str(path)], color=True).output
+
+
+_GROUP = """\
+nodes: {lb1: 10.0.0.11, lb2: 10.0.0.12}
+checks:
+  proxy: {process: {name: haproxy, grace: 20ms}}
+  page: {tcp: "127.0.0.1:80", interval: 500ms, timeout: 300ms}
+  cable: {link: eth1}
+groups: {edge: [web, lan]}
+routers:
+  web: {vrid: 51, addresses: [10.0.0.100/24], track: [proxy, {check: page, weight: -20}, cable]}
+  lan: {vrid: 52, addresses: [10.0.0.101/24]}
+  dmz: {vrid: 53, addresses: [10.0.0.102/24], unicast: {peers: [10.0.0.11, 10.0.0.12, 10.0.0.99]}}
+"""
+
+
+def test_weights_and_groups_are_shown(path: Path) -> None:
+    path.write_text(_GROUP)
+    lines = _run("-c", str(path)).output.splitlines()
+    assert "  tracks     proxy, page (-20), cable" in lines
+    assert "group edge: web and lan move together" in lines
+    assert json.loads(_run("-c", str(path), "--json").output)["groups"] == {"edge": ["web", "lan"]}
+
+
+@pytest.mark.usefixtures("at_home")
+def test_the_interfaces_of_a_router_in_a_group_are_its_own(path: Path) -> None:
+    path.write_text(_GROUP)
+    found = json.loads(_run("-c", str(path), "--json").output)
+    assert [router["interfaces"] for router in found["routers"]] == [["eth0"], ["eth0"], ["eth0"]]
+
+
+def test_explained_every_single_failure_is_a_row_with_its_times(path: Path) -> None:
+    path.write_text(_GROUP)
+    result = _run("-c", str(path), "--explain")
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    table = [" | ".join(cell for cell in re.split("  +", line.strip()) if cell) for line in lines]
+    start = table.index("group edge, every single failure: while all is well lb1 is Active")
+    assert table[start + 1 :] == [
+        "what fails | on | then | noticed within | taken over after | down for at most",
+        "check proxy | lb1 | lb2 takes over | 20ms | 62.5ms | 82.5ms",
+        "check cable | lb1 | lb2 takes over | at once | 62.5ms | 62.5ms",
+        "check page | lb1 | lb2 takes over | 1.3s | 62.5ms | 1.3625s",
+        "the node | lb1 | lb2 takes over | 3.0625s | 3.0625s",
+        "check proxy | lb2 | lb1 stays | 20ms",
+        "check cable | lb2 | lb1 stays | at once",
+        "check page | lb2 | lb1 stays | 1.3s",
+        "the node | lb2 | lb1 stays",
+        "",
+        "router dmz: the file does not name all nodes, so who takes over cannot be said",
+    ]
+
+
+def test_explained_it_says_where_nobody_takes_over(path: Path) -> None:
+    path.write_text(
+        "nodes: {lb1: 10.0.0.11}\nchecks: {a: {tcp: 'h:1'}}\ndefaults: {transport: multicast}\nrouters:\n"
+        "  web: {vrid: 51, addresses: [10.0.0.100], on_all_failed: release, track: [a]}\n"
+    )
+    assert _run("-c", str(path), "--explain").output.count("nobody serves") == 2
+    weights = "{check: proxy, weight: -6}, {check: b, weight: -6}"
+    path.write_text(_FILE.replace("}}\n", "}, b: {tcp: 'h:2'}}\n", 1).replace("[proxy]", f"[{weights}]"))
+    assert "lb1 stays, there is nobody better" in _run("-c", str(path), "--explain").output
+
+
+def test_a_program_reads_what_every_single_failure_leads_to(path: Path) -> None:
+    rows = json.loads(_run("-c", str(path), "--explain", "--json").output)["failures"]
+    assert [(row["check"], row["node"], row["active_after"]) for row in rows] == [
+        ("proxy", "lb1", "lb2"),
+        (None, "lb1", "lb2"),
+        ("proxy", "lb2", "lb1"),
+        (None, "lb2", "lb1"),
+    ]
+    assert rows[0] == {
+        "moves": "web",
+        "check": "proxy",
+        "node": "lb1",
+        "active_before": "lb1",
+        "active_after": "lb2",
+        "noticed_s": 3.0,
+        "takeover_s": 0.0625,
+        "down_s": 3.0625,
+    }
+    assert rows[2]["down_s"] is None
+
+
+def test_nothing_is_tried_with_a_file_that_is_wrong(path: Path) -> None:
+    path.write_text(_FILE.replace("51", "0"))
+    result = _run("-c", str(path), "--explain")
+    assert result.exit_code == 1
+    assert "every single failure" not in result.output
+    assert json.loads(_run("-c", str(path), "--explain", "--json").output)["failures"] is None
+
+
+def test_on_a_terminal_the_table_has_colours(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "140")
+    assert "\x1b[32mlb2 takes over" in _run("-c", str(path), "--explain").output
+
+
+@pytest.mark.usefixtures("at_home")
+def test_a_check_that_this_host_cannot_run_is_a_mistake_at_its_place(path: Path) -> None:
+    path.write_text(_FILE.replace('tcp: "127.0.0.1:80"', "exec: [/nonexistent/check]"))
+    result = _run("-c", str(path))
+    assert result.exit_code == 1
+    assert result.output.startswith(f"{path}:2:18: there is no /nonexistent; ")
+    assert _run("-c", str(path), "--node", "lb1").exit_code == 1

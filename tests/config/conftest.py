@@ -34,10 +34,11 @@ def _raised(_value: str) -> str:
 
 @pytest.fixture(scope="session")
 def kinds() -> CheckKinds:
-    """Two kinds as real ones are, and one for each way in which a validator may complain."""
+    """Three kinds as real ones are, and one for each way in which a validator may complain."""
     return {
         "http": TypeAdapter(Http),
         "tcp": TypeAdapter(str),
+        "file": TypeAdapter(str),
         "odd": TypeAdapter(Annotated[bytes, Field(min_length=2)]),
         "worded": TypeAdapter(Annotated[str, AfterValidator(_worded)]),
         "raised": TypeAdapter(Annotated[str, AfterValidator(_raised)]),

@@ -1,5 +1,6 @@
 """No content of a file, however strange, makes reading it raise or hang."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vrrpd.config import CheckKinds, HostFacts, load, resolve
+from vrrpd.config.loader import parse, read_file
 from vrrpd.errors import ConfigError
 
 _WORDS = st.sampled_from(
@@ -101,7 +103,22 @@ _KEYS = st.sampled_from(
     [
         *("vrid", "addresses", "interface", "version", "transport", "unicast", "priority", "nodes", "advert_interval"),
         *("preempt", "preempt_delay", "hear_first", "on_all_failed", "track", "announce", "checksum", "down_adverts"),
-        *("bind", "peers", "max_hops", "at", "every", "lb1", "lb2", "address", "device", "label", "scope", "odd"),
+        *(
+            "bind",
+            "peers",
+            "check",
+            "weight",
+            "max_hops",
+            "at",
+            "every",
+            "lb1",
+            "lb2",
+            "address",
+            "device",
+            "label",
+            "scope",
+            "odd",
+        ),
     ]
 )
 _VALUES = st.recursive(
@@ -125,6 +142,7 @@ def test_no_router_raises_anything_else(
 ) -> None:
     lines = ['nodes: {lb1: [10.0.0.1, "fd00::1"], lb2: 10.0.0.2}'] if nodes else []
     lines += ["defaults:", *(f"  {key}: {value}" for key, value in defaults.items())] if defaults else []
+    lines += ["groups: {edge: [web, lan]}", "checks: {eth0: {tcp: 'h:1'}}"] if nodes else []
     lines += ["routers:", "  web:", *(f"    {key}: {value}" for key, value in router.items()), "  lan:", "    vrid: 2"]
     _read("\n".join(lines).encode(), kinds)
 
@@ -135,3 +153,9 @@ def test_aliases_cannot_make_a_small_file_large(kinds: CheckKinds, tmp_path: Pat
     path.write_text(nested)
     with pytest.raises(ConfigError, match="the alias"):
         load(str(path), kinds)
+
+
+def test_a_pipe_that_nobody_writes_to_is_an_empty_file_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert read_file(str(pipe)).root == parse(b"").root

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vrrpd.config.priority import MOST_NODES, from_order
+from vrrpd.config.priority import MOST_NODES, from_order, weighted
 from vrrpd.proto.timers import CENTISECOND, MS, SECOND, skew_time
 
 
@@ -44,3 +44,11 @@ def test_the_timers_of_three_neighbours_can_be_told_apart(version: int, centisec
     interval = centiseconds * CENTISECOND
     skews = [skew_time(version, priority, interval) for priority in from_order(3, version, interval)]
     assert all(later - sooner >= 3.9 * MS for sooner, later in pairwise(skews))
+
+
+@pytest.mark.parametrize(
+    ("base", "total", "priority"),
+    [(240, -20, 220), (240, 10, 250), (240, 15, 254), (240, -253, 1), (1, -1, 1), (255, -253, 255), (255, 5, 255)],
+)
+def test_weights_move_a_priority_between_the_last_resort_and_the_owner(base: int, total: int, priority: int) -> None:
+    assert weighted(base, total) == priority

@@ -112,11 +112,12 @@ def test_the_complete_file_of_the_manual_becomes_one_virtual_router(file_of: Fil
             highest_other=240,
         ),
         source=lb1,
-        addresses=(SharedAddress(ip_interface("10.0.0.100/24"), "eth0", None, 0, advertise=True),),
+        addresses=(SharedAddress(ip_interface("10.0.0.100/24"), "", None, 0, advertise=True),),
         announce=Announce((0, 50 * MS, 100 * MS, 300 * MS), 60 * SECOND),
         names={lb1: "lb1", lb2: "lb2", lb3: "lb3"},
         track=(TrackSpec("haproxy"),),
         neighbours=(lb2, lb3),
+        home=lb1,
     )
 
 
@@ -479,3 +480,110 @@ def test_a_wrong_node_in_the_file_is_reported_once(file_of: FileOf) -> None:
 def test_a_host_is_not_looked_for_among_nodes_that_could_not_be_read(file_of: FileOf) -> None:
     found = examine(file_of(PRODUCT.replace("10.0.0.11", "10.0.0.1l")), LB1)
     assert [mistake.text.partition(";")[0] for mistake in found.mistakes] == ["'10.0.0.1l' is no IP address"]
+
+
+def test_a_router_follows_checks_with_and_without_a_weight(file_of: FileOf) -> None:
+    file = file_of(
+        PAIR + "checks: {a: {tcp: 'h:1'}, b: {tcp: 'h:2'}, c: {tcp: 'h:3'}, f: {file: /f}}\n"
+        "routers:\n  web: {vrid: 51, addresses: [10.0.0.100], "
+        "track: [a, {check: b, weight: -20}, {check: c, weight: '+12'}, {check: f}]}\n"
+    )
+    assert only(resolve(file, LB1)).track == (
+        *(TrackSpec("a"), TrackSpec("b", -20)),
+        *(TrackSpec("c", 12), TrackSpec("f", 0)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("track", "highest"),
+    [
+        ("a", 240),
+        ("{check: a, weight: -99}", 240),
+        ("{check: a, weight: 12}", 252),
+        ("{check: a, weight: 12}, {check: b, weight: 12}", 254),
+        ("{check: a, weight: -99}, f", 254),
+    ],
+)
+def test_the_highest_priority_of_another_node_counts_what_its_checks_can_add(
+    track: str, highest: int, file_of: FileOf
+) -> None:
+    checks = "checks: {a: {tcp: 'h:1'}, b: {tcp: 'h:2'}, f: {file: /f}}\ndefaults: {track: [a, b, f]}\n"
+    file = file_of(
+        PAIR + checks + f"routers:\n  web: {{vrid: 51, addresses: [10.0.0.100], track: [{track}]}}\n"
+        "  lan: {vrid: 52, addresses: [10.0.0.101]}\n"
+    )
+    assert resolve(file, LB1).routers[0].members[0].settings.highest_other == highest
+
+
+def test_an_owner_stays_the_highest_whatever_its_weights(file_of: FileOf) -> None:
+    file = file_of(
+        "nodes: {lb1: 10.0.0.11, lb2: 10.0.0.12, lb3: 10.0.0.13}\nchecks: {f: {file: /f}}\nrouters:\n"
+        "  web: {vrid: 51, addresses: [10.0.0.12], priority: {lb1: 7, lb2: 255, lb3: 9}, track: [f]}\n"
+    )
+    assert only(resolve(file, LB1)).settings.highest_other == 255
+    assert only(resolve(file, host("eth0=10.0.0.12/24"))).settings.highest_other == 254
+
+
+def test_a_peer_that_the_file_does_not_name_may_have_any_priority(file_of: FileOf) -> None:
+    router = "routers:\n  web: {vrid: 51, addresses: [10.0.0.100], unicast: {peers: [10.0.0.11, 10.0.0.12%s]}}\n"
+    assert only(resolve(file_of(PAIR + router % ""), LB1)).settings.highest_other == 240
+    assert only(resolve(file_of(PAIR + router % ", 10.0.0.13"), LB1)).settings.highest_other is None
+    multicast = (
+        "defaults: {unicast: {peers: [10.0.0.13]}}\nrouters:\n"
+        "  web: {vrid: 51, addresses: [10.0.0.100], transport: multicast}\n"
+    )
+    assert only(resolve(file_of(PAIR + multicast), LB1)).settings.highest_other == 240
+
+
+GROUPED = (
+    NODES + "checks: {a: {tcp: 'h:1'}, b: {tcp: 'h:2'}}\ngroups: {edge: [lan, web]}\nrouters:\n"
+    "  web: {vrid: 51, addresses: ['fd00::100', 10.0.0.100], track: [a]}\n"
+    "  alone: {vrid: 52, addresses: [10.0.0.101], track: [a]}\n"
+    "  lan: {vrid: 53, addresses: [10.1.0.100], interface: eth1, nodes: {lb1: 10.1.0.11, lb2: 10.1.0.12}, "
+    "priority: {lb1: 60, lb2: 50}, track: [{check: b, weight: 90}]}\n"
+)
+
+
+def test_the_routers_of_a_group_become_one_that_moves(file_of: FileOf) -> None:
+    spec = resolve(file_of(GROUPED), host("eth0=10.0.0.11/24", "eth0=fd00::11/64", "eth1=10.1.0.11/24"))
+    assert [(router.name, [member.router for member in router.members]) for router in spec.routers] == [
+        ("edge", ["web", "web", "lan"]),
+        ("alone", ["alone"]),
+    ]
+    members = spec.routers[0].members
+    assert [(member.settings.vrid, member.settings.family, member.interface) for member in members] == [
+        (51, Family.IPV4, "eth0"),
+        (51, Family.IPV6, "eth0"),
+        (53, Family.IPV4, "eth1"),
+    ]
+    assert spec.routers[0].checks == {"a", "b"}
+    assert [member.track for member in members] == [(TrackSpec("a"),), (TrackSpec("a"),), (TrackSpec("b", 90),)]
+    assert [member.settings.priority for member in members] == [250, 250, 60]
+    assert {member.settings.highest_other for member in members} == {140}, "that of the lowest router, alike for all"
+
+
+def test_a_group_may_have_the_name_of_one_of_its_routers(file_of: FileOf) -> None:
+    file = file_of(
+        PAIR + "groups: {web: [web, lan]}\nrouters:\n  web: {vrid: 51, addresses: [10.0.0.100]}\n"
+        "  lan: {vrid: 52, addresses: [10.0.0.101]}\n"
+    )
+    [router] = resolve(file, LB1).routers
+    assert (router.name, len(router.members)) == ("web", 2)
+
+
+def test_this_host_is_asked_whether_it_has_what_its_checks_need(file_of: FileOf) -> None:
+    asked: list[tuple[str, object]] = []
+
+    def inspect(kind: str, options: object) -> str | None:
+        asked.append((kind, options))
+        return {"h:2": "it is not there; install it", "h:3": "it is not there"}.get(str(options))
+
+    checks = "checks:\n  a: {tcp: 'h:1'}\n  b: {tcp: 'h:2', fall: 3}\n  c: {fall: 3, tcp: 'h:3'}\n"
+    file = file_of(PAIR + checks + "routers:\n  web: {vrid: 51, addresses: [10.0.0.100], track: [c, a, b]}\n")
+    said = ["4:12: it is not there; install it", "5:21: it is not there; correct the check, or this host"]
+    assert [f"{m.line}:{m.column}: {m.text}" for m in examine(file, LB1, inspect=inspect).mistakes] == said
+    assert asked == [("tcp", "h:1"), ("tcp", "h:2"), ("tcp", "h:3")]
+    with pytest.raises(ConfigError, match="install it"):
+        resolve(file, LB1, None, inspect)
+    assert examine(file, host("eth0=192.0.2.1/24"), inspect=inspect).mistakes == (), "a desk is none of the nodes"
+    assert examine(file, LB1).mistakes == ()

@@ -117,6 +117,7 @@ def test_the_schema_accepts_every_example_as_an_editor_reads_it(path: Path) -> N
     [
         "routers: {web: {vrid: 51, hear_first: off, announce: off, preempt: no, advert_interval: 0.2}}",
         "routers: {web: {vrid: '051', priority: {a: 1}, down_adverts: '3', addresses: [{address: auto, scope: 7}]}}",
+        "groups: {a: [b, c]}\nrouters: {b: {track: [x, {check: y, weight: -9}, {check: z, weight: '+9'}, {check: z}]}}",
         "nodes: {a: 10.0.0.1, b: [10.0.0.2]}\nlog: {level: debug}\nchecks: {a: {tcp: 'h:1', start: up}}",
     ],
 )
@@ -138,6 +139,11 @@ def test_numbers_and_words_are_accepted_in_every_form_that_yaml_gives(text: str)
         "checks: {a: {tcp: 'h:1', exec: [a]}}",
         "checks: {a: {http: {url: 'http://h', expekt: 1}}}",
         "nodes: {a: []}",
+        "groups: {a: b}",
+        "groups: {a: []}",
+        "routers: {web: {track: [{weight: -9}]}}",
+        "routers: {web: {track: [{check: a, weight: 0}]}}",
+        "routers: {web: {track: [{check: a, weight: -254}]}}",
     ],
 )
 def test_an_editor_underlines_what_the_agent_would_refuse(text: str) -> None:

@@ -5,7 +5,8 @@ and changes nothing. A mistake is `FILE:LINE:COL: what is wrong; what would be r
 know how to click on; a warning is the same with the word in front of its text.
 
 On a host that is one of the nodes (or is told so) it answers what `vrrpd run` would answer there. On any other it
-checks the file for every node, and says in one line what it left out.
+checks the file for every node, and says in one line what it left out. With `--explain` it tries every single failure
+on the nodes of the file (`config.simulate`) and shows who takes over, and when.
 
 Exit status: 0 where an agent would start, 1 where it would not, 2 for a wrong command line.
 """
@@ -15,25 +16,36 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vrrpd.checks.registry import kinds
+from vrrpd.checks.registry import inspect, kinds
 from vrrpd.config import AgentSpec, Examination, File, examine, json_schema, read
+from vrrpd.config.groups import groups
+from vrrpd.config.model import TrackKeys
 from vrrpd.config.routers import Router, routers
 from vrrpd.config.scalars import written
+from vrrpd.config.words import listed
 from vrrpd.errors import Mistake
 from vrrpd.linux.netlink import Netlink
 from vrrpd.runtime.links import host_facts
 
+if TYPE_CHECKING:
+    from vrrpd.config.simulate import Failure
+
 _SKIPPED = "skipped, because it needs the host: interfaces, own addresses, networks of the shared addresses"
+
+_FORGIVES: Mapping[str, str] = {"process": "grace", "link": "down_delay"}
+"""Kinds of checks that hear of a failure by themselves, and the option that says for how long they forgive it."""
 
 _EPILOG = """\b
 Examples:
   vrrpd check                                  the file of this host
   vrrpd check -c vrrpd.yaml                    any file; on a desk, for all its nodes
   vrrpd check -c vrrpd.yaml --node lb2         as this host would see it, being lb2
+  vrrpd check --explain                        what every single failure would lead to
   vrrpd check --json | jq .mistakes            for a program
   vrrpd check --schema > vrrpd.schema.json     for an editor
 
@@ -53,24 +65,43 @@ Exit status: 0 good, 1 mistakes found, 2 wrong usage.
 )
 @click.option("--node", metavar="NAME", help="Which node of the file this host is.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--explain", is_flag=True, help="Try every single failure: who takes over, and when.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of the file and end.")
-def check(path: str, node: str | None, as_json: bool, schema: bool) -> None:
+def check(path: str, node: str | None, as_json: bool, explain: bool, schema: bool) -> None:
     """Check a configuration file and list all its mistakes."""
     if schema:
         click.echo(json.dumps(json_schema(kinds()), indent=2))
         return
     file = read(path, kinds())
     with Netlink() as netlink:
-        found = examine(file, host_facts(netlink.dump()), node)
+        found = examine(file, host_facts(netlink.dump()), node, inspect)
+    tried = _try(file) if explain and not found.mistakes else None
     if as_json:
-        click.echo(json.dumps(_as_object(file, found), indent=2))
+        click.echo(json.dumps(_as_object(file, found, tried), indent=2))
     else:
         _print(file, found)
+        if tried is not None:
+            _show(file, tried)
     if found.mistakes:
         sys.exit(1)
 
 
-def _as_object(file: File, found: Examination) -> dict[str, Any]:
+def _try(file: File) -> list[Failure]:
+    from vrrpd.config.simulate import failures  # noqa: PLC0415 - brings the protocol core, which nothing else needs
+
+    def at_once(kind: str, options: Any) -> int | None:
+        return getattr(options, _FORGIVES[kind]) if kind in _FORGIVES else None
+
+    return [*failures(file, at_once)]
+
+
+def _show(file: File, tried: list[Failure]) -> None:
+    from vrrpd.cli.check_text import show  # noqa: PLC0415 - rich takes longer to import than a check takes
+
+    show(groups(file), tried)
+
+
+def _as_object(file: File, found: Examination, tried: list[Failure] | None) -> dict[str, Any]:
     """The findings for a program."""
 
     def items(mistakes: tuple[Mistake, ...]) -> list[dict[str, Any]]:
@@ -84,6 +115,8 @@ def _as_object(file: File, found: Examination) -> dict[str, Any]:
         "warnings": items(found.warnings),
         "skipped": _SKIPPED if found.elsewhere else None,
         "routers": [] if found.mistakes else [_router_object(router, found.spec) for router in routers(file)],
+        "groups": {group.name: [r.name for r in group.routers] for group in groups(file) if len(group.routers) > 1},
+        "failures": None if tried is None else [_failure_object(failure) for failure in tried],
     }
 
 
@@ -98,6 +131,22 @@ def _router_object(router: Router, spec: AgentSpec | None) -> dict[str, Any]:
     }
 
 
+def _failure_object(failure: Failure) -> dict[str, Any]:
+    def seconds(time: int | None) -> float | None:
+        return None if time is None else round(time / 1e9, 4)
+
+    return {
+        "moves": failure.moves,
+        "check": failure.check,
+        "node": failure.node,
+        "active_before": failure.before,
+        "active_after": failure.after,
+        "noticed_s": seconds(failure.noticed),
+        "takeover_s": seconds(failure.takeover),
+        "down_s": seconds(failure.down),
+    }
+
+
 def _order(router: Router) -> list[tuple[str, int]]:
     """Who would be Active, who after it, and so on."""
     return sorted(router.priorities.items(), key=lambda item: -item[1])
@@ -105,7 +154,7 @@ def _order(router: Router) -> list[tuple[str, int]]:
 
 def _interfaces(router: Router, spec: AgentSpec | None) -> list[str]:
     """Where the router is on this host; empty on another host."""
-    members = [member for of in spec.routers if of.name == router.name for member in of.members] if spec else []
+    members = [member for of in spec.routers for member in of.members if member.router == router.name] if spec else []
     return list(dict.fromkeys(member.interface for member in members if member.interface))
 
 
@@ -134,6 +183,9 @@ def _print(file: File, found: Examination) -> None:
     for router in routers(file):
         for line in _router_lines(router, found.spec):
             say(line)
+    for group in groups(file):
+        if len(group.routers) > 1:
+            say(f"group {click.style(group.name, bold=True)}: {listed(r.name for r in group.routers)} move together")
 
 
 def _place(file: File, mistake: Mistake) -> str:
@@ -170,5 +222,9 @@ def _router_lines(router: Router, spec: AgentSpec | None) -> list[str]:
     else:
         lines.append(f"  priority   {order[0][1]}")
     if keys.track:
-        lines.append(f"  tracks     {', '.join(keys.track)}")
+        lines.append(f"  tracks     {', '.join(_tracked(entry) for entry in keys.track)}")
     return lines
+
+
+def _tracked(entry: TrackKeys) -> str:
+    return entry.check if entry.weight is None else f"{entry.check} ({entry.weight:+})"

@@ -8,7 +8,8 @@ bytes --loader--> tree --model, words--> typed keys --lint_*--> judged --members
 ```
 
 Every mistake ends as a `Mistake` with line and column, and all mistakes of a file are reported at once: what is wrong
-is cut out of the tree and the rest is judged on. `schema` describes the same keys to editors.
+is cut out of the tree and the rest is judged on. `schema` describes the same keys to editors, and `simulate` tries out
+on the protocol core what every single failure would lead to.
 
 This package knows no check, opens no socket and asks no kernel: kinds of checks and facts of the host are handed in.
 """

@@ -54,6 +54,10 @@ class File:
         """Whether everything at, above and below a path could be taken, so that what is absent was not written."""
         return not any(path[: len(lost)] == lost or lost[: len(path)] == path for lost in self.lost)
 
+    def kind(self, check: str) -> str | None:
+        """The kind of a check, the first where it was given several; None where that is not known."""
+        return next(iter(self.options.get(check, {})), None)
+
 
 @dataclass(slots=True)
 class Report:

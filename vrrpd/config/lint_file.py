@@ -1,6 +1,7 @@
 """Mistakes that show in the file as a whole: nodes, checks, and what routers have in common.
 
-Owns the judgement of everything but a single router (`lint_router`) and of what differs between nodes (`members`).
+Owns the judgement of everything but a single router (`lint_router`), a group (`lint_groups`), what failures lead to
+(`lint_outcome`), and what differs between nodes (`members`).
 A finding is `what is wrong; what would be right`, at the place where a reader would change something.
 
 Must not do: look at the host, or judge a part of which something was lost: what is absent there may have been meant.
@@ -12,6 +13,9 @@ from collections.abc import Mapping
 
 from vrrpd.config import lint_router
 from vrrpd.config.file import Report
+from vrrpd.config.groups import groups
+from vrrpd.config.lint_groups import lint_groups
+from vrrpd.config.lint_outcome import lint_outcome
 from vrrpd.config.priority import MOST_NODES
 from vrrpd.config.routers import FAMILY_NAMES, Router, family_of, routers
 from vrrpd.config.scalars import written
@@ -31,6 +35,10 @@ def lint_file(report: Report) -> None:
     for router in all_routers:
         lint_router.lint_router(report, router)
     _lint_shared_addresses(report, all_routers)
+    lint_groups(report)
+    if file.sound("groups"):
+        for group in groups(file):
+            lint_outcome(report, group)
 
 
 def _lint_nodes(report: Report) -> None:
@@ -92,7 +100,7 @@ def _lint_node_names(report: Report, path: Path, own: Mapping[str, object]) -> N
 
 def _lint_checks(report: Report, all_routers: list[Router]) -> None:
     file = report.file
-    tracked = {name for router in all_routers for name in router.keys.track}
+    tracked = {entry.check for router in all_routers for entry in router.keys.track}
     whole = not any(lost[:1] in {(), ("routers",)} and len(lost) <= 2 for lost in file.lost)  # no router was lost
     all_known = whole and all(router.sound("track") for router in all_routers)
     for name, check in file.keys.checks.items():

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from vrrpd.config.file import Report
 from vrrpd.config.lint_addresses import lint_addresses
 from vrrpd.config.model import UnicastKeys, names_nodes
-from vrrpd.config.routers import FAMILY_NAMES, Router, family_of
+from vrrpd.config.routers import FAMILY_NAMES, NUMBER, Router, family_of
 from vrrpd.config.scalars import written
 from vrrpd.config.tree import Path
 from vrrpd.config.words import did_you_mean, listed, quote
@@ -220,12 +220,19 @@ def lint_names(report: Report, path: Path, written_names: Iterable[str], nodes: 
 def _lint_track(report: Report, router: Router) -> None:
     path, checks = router.path("track"), report.file.keys.checks
     seen: set[str] = set()
-    for index, name in enumerate(router.keys.track):
+    for index, entry in enumerate(router.keys.track):
+        name = entry.check
         if name in seen:
             report.wrong((*path, index), f"{quote(name)} is tracked twice", "remove one of them")
         elif name not in checks and report.file.sound("checks", name):
             right = did_you_mean(name, checks, "add it under 'checks'")
             report.wrong((*path, index), f"there is no check {quote(name)}", right)
+        elif entry.weight is not None and report.file.kind(name) == NUMBER:
+            report.wrong(
+                (*path, index, "weight"),
+                f"{quote(name)} is a check of kind {quote(NUMBER)}, which brings the number that is added",
+                "remove the weight",
+            )
         seen.add(name)
 
 

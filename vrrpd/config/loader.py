@@ -16,10 +16,10 @@ Must not do: know any key of the schema. Source: YAML 1.1 as PyYAML's parser rea
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path as FilePath
 from typing import cast
 
 import yaml
@@ -90,14 +90,21 @@ class Parsed:
 def read_file(path: str) -> Parsed:
     """Read and parse a file; a file that cannot be read is a mistake at its first character."""
     try:
-        with FilePath(path).open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = _read(path)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         parsed = Parsed()
         parsed.report(_START, f"the file cannot be read ({reason}); name a file that is there and readable with -c")
         return parsed
     return parse(data)
+
+
+def _read(path: str) -> bytes:
+    """The bytes of a file, one more than it may have at most. A pipe that nobody writes to is empty, not waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    os.set_blocking(descriptor, True)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor has no path
+        return file.read(MAX_BYTES + 1)
 
 
 def parse(data: bytes) -> Parsed:

@@ -15,8 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vrrpd.config.file import Report
-from vrrpd.config.model import for_node
-from vrrpd.config.routers import FAMILY_NAMES, Listed, Router, family_of
+from vrrpd.config.groups import Group
+from vrrpd.config.model import TrackKeys, for_node
+from vrrpd.config.routers import FAMILY_NAMES, NUMBER, Listed, Router, family_of
 from vrrpd.config.spec import Announce, HostFacts, MemberSpec, SharedAddress, TrackSpec
 from vrrpd.config.tree import Path
 from vrrpd.config.words import listed, quote
@@ -60,21 +61,27 @@ class Builder:
         self.place = place
         self._taken = {}
 
-    def members(self, router: Router) -> tuple[MemberSpec, ...]:
-        """The virtual routers of one router, IPv4 first."""
-        if not router.sound("interface", "unicast") or not router.nodes_sound:
-            return ()
-        built = [self._member(router, family) for family in router.families]
+    def members(self, group: Group) -> tuple[MemberSpec, ...]:
+        """The virtual routers of what moves together: router by router, IPv4 first."""
+        highest_other = group.highest_other(self.place.node)
+        built = [
+            self._member(router, family, highest_other)
+            for router in group.routers
+            if router.sound("interface", "unicast") and router.nodes_sound
+            for family in router.families
+        ]
         return tuple(member for member in built if member is not None)
 
-    def _member(self, router: Router, family: Family) -> MemberSpec | None:
+    def _member(self, router: Router, family: Family, highest_other: int | None) -> MemberSpec | None:
         source = router.source(self.place.node, family)
         interface = self._interface(router, family, source)
         if interface is None:
             return None
         self._claim(router, family, interface, source)
+        named = for_node(router.keys.interface, self.place.node)
+        home = None if named is not None else source or next(iter(router.own_addresses(self.place.node)))
         addresses = tuple(self._shared(router, entry, interface) for entry in router.of_family(family))
-        settings = self._settings(router, family, addresses)
+        settings = self._settings(router, family, addresses, highest_other)
         if settings is None or (settings.unicast and source is None):
             return None
         keys = router.keys
@@ -86,11 +93,18 @@ class Builder:
             addresses=addresses,
             announce=Announce(keys.announce.at, keys.announce.every or None),
             names=_names(router, family),
-            track=tuple(TrackSpec(name) for name in keys.track),
+            track=tuple(self._track(entry) for entry in keys.track),
             neighbours=router.peers(self.place.node, family),
+            home=home,
         )
 
-    def _settings(self, router: Router, family: Family, addresses: tuple[SharedAddress, ...]) -> Settings | None:
+    def _track(self, entry: TrackKeys) -> TrackSpec:
+        brings_a_number = self.report.file.kind(entry.check) == NUMBER
+        return TrackSpec(entry.check, 0 if brings_a_number else entry.weight)
+
+    def _settings(
+        self, router: Router, family: Family, addresses: tuple[SharedAddress, ...], highest_other: int | None
+    ) -> Settings | None:
         """What the protocol core is told; None where the file leaves something necessary open."""
         keys, node = router.keys, self.place.node
         own_priority = router.priority(node)
@@ -113,7 +127,7 @@ class Builder:
             hear_first=keys.hear_first or None,
             on_all_failed=keys.on_all_failed,
             down_adverts=keys.down_adverts,
-            highest_other=router.highest_other(node),
+            highest_other=highest_other,
         )
 
     def _interface(self, router: Router, family: Family, source: Address | None) -> str | None:
@@ -206,7 +220,7 @@ class Builder:
         self._lint_prefix(entry, device)
         usual = _LINK if address.is_link_local and address.version == 6 else _GLOBAL
         scope = usual if keys.scope is None else keys.scope
-        return SharedAddress(address, device, keys.label, scope, keys.advertise)
+        return SharedAddress(address, keys.device or "", keys.label, scope, keys.advertise)
 
     def _lint_prefix(self, entry: Listed, device: str) -> None:
         """A prefix length brings a route to its network; one to a network that is elsewhere swallows packets."""

@@ -7,8 +7,9 @@ those of `defaults`, over these. None stands for a key that was not written; the
 Must not do: compare two values with each other, or look at the host. A model that has come into being is well typed
 and no more; `config.lint_file`, `config.lint_router` and `config.resolve` judge what it would do.
 
-Forms that are written in two ways are brought into one: an address alone is a mapping with `address`, one address of a
-node is a list of one, one value for all nodes is a map with the key "" (`for_node`), `off` is 0.
+Forms that are written in two ways are brought into one: an address alone is a mapping with `address`, a check alone one
+with `check`, one address of a node is a list of one, one value for all nodes is a map with the key "" (`for_node`),
+`off` is 0.
 """
 
 from __future__ import annotations
@@ -17,11 +18,10 @@ from collections.abc import Mapping
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from vrrpd.config import scalars
 from vrrpd.config.scalars import Shorthand
-from vrrpd.config.words import plain_error
 from vrrpd.proto.settings import Address, Checksum, OnAllFailed
 from vrrpd.proto.timers import MS, SECOND
 
@@ -61,10 +61,8 @@ def _announce_off(value: Any) -> Any:
     return {"at": [], "every": "off"} if isinstance(value, str) and value.lower() == "off" else value
 
 
-def _no_weight(value: Any) -> Any:
-    if isinstance(value, dict):
-        raise plain_error("a weight in 'track' is not supported yet", "write the name of the check alone")
-    return value
+def _bare_check(value: Any) -> Any:
+    return {"check": value} if isinstance(value, str) else value
 
 
 _PER_NODE = "the same for all nodes, or a map of node to value"
@@ -132,6 +130,20 @@ class AnnounceKeys(Keys):
     ] = MINUTE
 
 
+class TrackKeys(Keys):
+    """One check that a router follows."""
+
+    check: Annotated[str, scalars.name("check"), Field(description="name of the check")]
+    weight: Annotated[
+        int | None,
+        scalars.weight(),
+        Field(
+            description="added to the priority: a negative one while the check is down, a positive one while it is up "
+            "(default: a failed check releases the role)"
+        ),
+    ] = None
+
+
 class RouterKeys(Keys):
     """A router, or the defaults of all routers."""
 
@@ -189,8 +201,8 @@ class RouterKeys(Keys):
         Field(description="keep (default): an unhealthy node serves where nobody else does; release: it does not"),
     ] = OnAllFailed.KEEP
     track: Annotated[
-        tuple[Annotated[str, scalars.name("check"), BeforeValidator(_no_weight)], ...],
-        Field(description="names of checks that must pass"),
+        tuple[Annotated[TrackKeys, Shorthand(_bare_check, _TEXT)], ...],
+        Field(description="names of checks that must pass, or {check, weight} of those that move the priority"),
     ] = ()
     announce: Annotated[
         AnnounceKeys,
@@ -260,6 +272,13 @@ class FileKeys(Keys):
     routers: Annotated[
         dict[Annotated[str, scalars.name("router")], RouterKeys],
         Field(description="virtual routers: the addresses that move"),
+    ] = {}
+    groups: Annotated[
+        dict[
+            Annotated[str, scalars.name("group")],
+            Annotated[tuple[Annotated[str, scalars.name("router")], ...], Field(min_length=1)],
+        ],
+        Field(description="routers that move together: name of the group to names of its routers"),
     ] = {}
     control: Annotated[str | None, scalars.control_path(), Field(description="path of the control socket")] = None
     log: Annotated[LogKeys, Field(description="what is logged, and how")] = LogKeys()

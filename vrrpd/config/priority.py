@@ -1,15 +1,17 @@
-"""Priorities from the order of nodes.
+"""Priorities from the order of nodes, and what weights make of them.
 
-Owns one rule. Two Backups whose timers run out at almost the same instant both become Active for a moment, so
-neighbours need Skew_Times that a timer and a network can tell apart: 4 ms. One step of priority is interval / 256 of
-Skew_Time (RFC 9568 6.1), which makes the step small at long intervals and large at short ones. All stay as high as
-that allows, because a high priority is a short Skew_Time, and that is the length of a planned handover.
+Owns two rules. Weights move a priority within 1..254, and an owner's not at all. And the order: two Backups whose
+timers run out at almost the same instant both become Active for a moment, so neighbours need Skew_Times that a timer
+and a network can tell apart: 4 ms. One step of priority is interval / 256 of Skew_Time (RFC 9568 6.1), which makes the
+step small at long intervals and large at short ones. All stay as high as that allows, because a high priority is a
+short Skew_Time, and that is the length of a planned handover.
 
-Must not do: look at health. What a failed check does to a priority is the core's affair.
+Must not do: look at health. Who adds which weights when is the runtime's affair.
 """
 
 from __future__ import annotations
 
+from vrrpd.proto.settings import OWNER, UNHEALTHY
 from vrrpd.proto.timers import MS, SECOND
 
 FIRST = 250
@@ -55,3 +57,13 @@ def from_order(count: int, version: int, interval: int) -> list[int]:
     if distance * (count - 1) <= FIRST - LAST:
         return [FIRST - distance * place for place in range(count)]
     return [FIRST - (FIRST - LAST) * place // (count - 1) for place in range(count)]
+
+
+def weighted(base: int, total: int) -> int:
+    """A configured priority with the sum of the weights that count at the moment.
+
+    Args:
+        base: 1..255; the owner's 255 ignores weights (RFC 9568 5.2.4: it always wins).
+        total: the sum, also beyond what fits.
+    """
+    return base if base == OWNER else min(max(base + total, UNHEALTHY), OWNER - 1)

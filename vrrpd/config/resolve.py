@@ -11,10 +11,12 @@ Must not do: read facts of the host by itself; the caller hands them in, so that
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 from vrrpd.config.file import File, Report, shape
+from vrrpd.config.groups import groups
 from vrrpd.config.lint_file import lint_file
 from vrrpd.config.loader import read_file
 from vrrpd.config.members import Builder, Place
@@ -24,6 +26,10 @@ from vrrpd.config.spec import AgentSpec, CheckSpec, HostFacts, RouterSpec
 from vrrpd.config.words import did_you_mean, listed, quote
 from vrrpd.errors import ConfigError, Mistake
 from vrrpd.proto.settings import Address
+
+Inspect: TypeAlias = Callable[[str, Any], str | None]
+"""Kind of a check and its options to what this host lacks for it, `what is wrong; what would be right`; None where all
+is there. The registry of checks has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +84,14 @@ def load(path: str, kinds: CheckKinds) -> File:
     return file
 
 
-def examine(file: File, facts: HostFacts, node: str | None = None) -> Examination:
+def examine(file: File, facts: HostFacts, node: str | None = None, inspect: Inspect | None = None) -> Examination:
     """Judge a file for this host, and build what the host's node is to do.
 
     Args:
         file: as `read` gave it, with or without mistakes.
         facts: what the host looks like.
         node: the name that was given by hand (`--node`); stands above `node` in the file.
+        inspect: looks at this host for what a check needs; None to leave that out.
     """
     report = Report(file, set(file.mistakes), set(file.warnings))
     name = node if node is not None else file.keys.node
@@ -100,6 +107,8 @@ def examine(file: File, facts: HostFacts, node: str | None = None) -> Examinatio
     if name is not None:
         by_name = node is not None or file.keys.node is not None
         spec = _build(report, Place(name, facts, by_name))
+        if inspect is not None:
+            _inspect(report, spec.checks, inspect)
     mistakes, warnings = tuple(sorted(report.mistakes)), tuple(sorted(report.warnings))
     if spec is None or mistakes:
         return Examination(None, mistakes, warnings, elsewhere)
@@ -107,7 +116,7 @@ def examine(file: File, facts: HostFacts, node: str | None = None) -> Examinatio
     return Examination(replace(spec, warnings=warnings), (), warnings)
 
 
-def resolve(file: File, facts: HostFacts, node: str | None = None) -> AgentSpec:
+def resolve(file: File, facts: HostFacts, node: str | None = None, inspect: Inspect | None = None) -> AgentSpec:
     """Build what this host's node is to do.
 
     Args:
@@ -115,11 +124,12 @@ def resolve(file: File, facts: HostFacts, node: str | None = None) -> AgentSpec:
         facts: what the host looks like.
         node: the name that was given by hand (`--node`); stands above `node` in the file. With a name, an own
             address that the host does not have yet is no mistake (see `MemberSpec.interface`).
+        inspect: as in `examine`.
 
     Raises:
         ConfigError: where this host is none of the nodes, or cannot be the node it is.
     """
-    found = examine(file, facts, node)
+    found = examine(file, facts, node, inspect)
     if found.spec is None:
         raise ConfigError(file.path, [*found.mistakes, *([found.elsewhere] if found.elsewhere else [])])
     return found.spec
@@ -136,7 +146,7 @@ def _build(report: Report, place: Place) -> AgentSpec:
     """The wanted state for one node; worth something only where nothing was reported."""
     file = report.file
     builder = Builder(report, place)
-    specs = tuple(RouterSpec(router.name, builder.members(router)) for router in routers(file))
+    specs = tuple(RouterSpec(group.name, builder.members(group)) for group in groups(file))
     tracked = {name for spec in specs for name in spec.checks}
     keys = file.keys
     return AgentSpec(
@@ -149,6 +159,15 @@ def _build(report: Report, place: Place) -> AgentSpec:
         log_format=keys.log.format,
         warnings=(),
     )
+
+
+def _inspect(report: Report, checks: Iterable[CheckSpec], inspect: Inspect) -> None:
+    """Ask whether this host has what its checks need."""
+    for check in checks:
+        found = inspect(check.kind, check.options)
+        if found is not None:
+            what, _, right = found.partition("; ")
+            report.wrong(("checks", check.name, check.kind), what, right or "correct the check, or this host")
 
 
 def _check_specs(file: File, tracked: set[str]) -> Iterable[CheckSpec]:

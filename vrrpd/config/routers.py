@@ -21,6 +21,9 @@ from vrrpd.config.scalars import AUTO
 from vrrpd.config.tree import Path
 from vrrpd.proto.settings import Address, Family
 
+NUMBER = "file"
+"""The kind of check that judges nothing: it brings a number of its own, which is added to the priority."""
+
 FAMILIES = {4: Family.IPV4, 6: Family.IPV6}
 FAMILY_NAMES = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
 
@@ -168,10 +171,30 @@ class Router:
         """Priority of one node; in a file without nodes it is the same whatever the node is called."""
         return self.priorities.get(node if self.nodes else "")
 
-    def highest_other(self, node: str) -> int | None:
-        """The highest priority another node of the file can have; None where the file knows no other."""
-        others = [value for name, value in self.priorities.items() if self.nodes and name != node]
-        return max(others, default=None)
+    @cached_property
+    def weights(self) -> Mapping[str, int]:
+        """The checks that move the priority by a weight."""
+        return {entry.check: entry.weight for entry in self.keys.track if entry.weight is not None}
+
+    @cached_property
+    def numbers(self) -> tuple[str, ...]:
+        """The checks that move the priority by a number of their own."""
+        return tuple(entry.check for entry in self.keys.track if self.file.kind(entry.check) == NUMBER)
+
+    @cached_property
+    def releasing(self) -> tuple[str, ...]:
+        """The checks that release the role."""
+        return tuple(e.check for e in self.keys.track if e.check not in self.weights and e.check not in self.numbers)
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether the file names every node that takes part, so that it shows who can take over."""
+        peers = self.keys.unicast.peers if self.unicast and self.keys.unicast else None
+        if peers is None:
+            return bool(self.nodes)
+        everybody = {address for own in self.nodes.values() for address in own}
+        all_meet = all(len(self.peers(node, f)) == len(self.nodes) - 1 for node in self.nodes for f in self.families)
+        return everybody.issuperset(peers) and all_meet
 
 
 def routers(file: File) -> list[Router]:

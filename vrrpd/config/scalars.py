@@ -30,6 +30,9 @@ from vrrpd.proto.timers import MS, SECOND
 AUTO = "auto"
 """In a list of addresses: the link-local IPv6 address derived from the virtual MAC address."""
 
+HEAVIEST = 253
+"""The largest weight: from the highest priority that is no owner's down to the lowest."""
+
 DURATION_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h)?$"
 
 _UNITS = {"ms": MS, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "": SECOND}
@@ -107,6 +110,28 @@ def number(low: int, high: int, *, wrong: str = "") -> Scalar:
 
     forms = [{"type": "integer", "minimum": low, "maximum": high}, {"type": "string", "pattern": "^[0-9]+$"}]
     return Scalar(read, str(low), {"anyOf": forms})
+
+
+def weight() -> Scalar:
+    """What a check adds to a priority; as much as may lie between the lowest and the highest, and not 0."""
+    span = f"write -{HEAVIEST}..-1 or 1..{HEAVIEST}"
+
+    def read(text: str) -> int:
+        if not re.fullmatch("[+-]?[0-9]{1,18}", text):
+            raise plain_error(f"{quote(text)} is no whole number", span)
+        value = int(text)
+        if value == 0:
+            raise plain_error("a weight of 0 changes nothing", span)
+        if abs(value) > HEAVIEST:
+            raise plain_error(f"{text} is out of range", span)
+        return value
+
+    forms: list[JsonSchemaValue] = [
+        {"type": "integer", "minimum": -HEAVIEST, "maximum": -1},
+        {"type": "integer", "minimum": 1, "maximum": HEAVIEST},
+        {"type": "string", "pattern": "^[+-]?[0-9]+$"},
+    ]
+    return Scalar(read, "-20", {"anyOf": forms})
 
 
 def duration(low: int, high: int, *, off: bool = False) -> Scalar:

@@ -55,8 +55,7 @@ class SharedAddress:
 
     Attributes:
         address: the address with the prefix length it is added with.
-        device: interface it is put on: the member's own unless the file says otherwise. "" means the same as in
-            `MemberSpec.interface`.
+        device: interface it is put on, as the file names it; "" is the member's own.
         label: IPv4 label (`ip address` shows it), or None.
         scope: rtnetlink scope number: global 0, site 200, link 253, host 254, or a number of the file.
         advertise: part of the advertised list.
@@ -88,8 +87,8 @@ class TrackSpec:
 
     Attributes:
         check: name of the check.
-        weight: None: a failed check makes the router unhealthy. A number: added to the priority, a negative one while
-            the check is down, a positive one while it is up.
+        weight: None: a failed check makes the router unhealthy (and one that brings a number adds it). A number: added
+            to the priority, a negative one while the check is down, a positive one while it is up.
     """
 
     check: str
@@ -102,8 +101,9 @@ class MemberSpec:
 
     Attributes:
         router: name of the router of the file that it is part of.
-        interface: the interface it lives on. "" means "the interface that will hold `source`": the node was named
-            by hand, the file names no interface, and the node's address is not on the host yet (DHCP).
+        interface: the interface it lives on: as the file names it, or, where `home` is set, the one that had that
+            address when the file was held against the host, "" where none had.
+        home: the node's own address that it follows from interface to interface; None where the file names one.
         settings: everything the protocol core needs.
         source: unicast: exactly this own address; multicast: None, which stands for the primary IPv4 or the
             link-local IPv6 address of the interface.
@@ -125,6 +125,7 @@ class MemberSpec:
     names: Mapping[Address, str]
     track: tuple[TrackSpec, ...] = ()
     neighbours: tuple[Address, ...] = ()
+    home: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)

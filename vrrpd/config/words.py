@@ -26,10 +26,9 @@ PLAIN = "plain"
 """The type of an error whose text is ready."""
 
 _LATER: Mapping[Path, frozenset[str]] = {
-    (): frozenset({"groups", "http"}),
+    (): frozenset({"http"}),
     ("defaults",): frozenset({"lease", "auth", "movers", "hooks"}),
     ("routers", "*"): frozenset({"lease", "auth", "movers", "hooks"}),
-    ("checks", "*"): frozenset({"haproxy", "ping", "link", "file"}),
 }
 
 # Error type of pydantic -> what is wrong, what would be right. `{got}` is the value as written, other names are the
@@ -129,9 +128,7 @@ def sentence(error: ErrorDetails, above: Path, known: Iterable[str]) -> str:
 
 def unknown_key(key: str, above: Path, known: Iterable[str]) -> str:
     """What to say about a key that the schema does not have."""
-    shape = tuple(
-        "*" if above[:1] in {("routers",), ("checks",)} and depth == 1 else part for depth, part in enumerate(above)
-    )
+    shape = ("routers", "*", *above[2:]) if above[:1] == ("routers",) and above[1:] else above
     if key in _LATER.get(shape, ()):
         return f"{quote(key)} is not supported yet; remove it"
     keys = sorted(known)
