@@ -6,10 +6,14 @@ bug and keeps its traceback. Which subcommands there are, and their arguments, i
 
 from __future__ import annotations
 
+import errno
 import sys
 
 from vrrpd.cli import group
 from vrrpd.errors import ConfigError, VrrpdError
+
+SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.ENOBUFS, errno.EAGAIN}
+"""What a host can run out of; nothing of ours is broken then."""
 
 
 def main() -> None:
@@ -21,6 +25,11 @@ def main() -> None:
         sys.exit(1)
     except VrrpdError as error:
         sys.stderr.write(f"vrrpd: {error}\n")
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in SCARCE:
+            raise
+        sys.stderr.write(f"vrrpd: {error.strerror} (see df, free, and the limits of this process: ulimit -a)\n")
         sys.exit(1)
 
 

@@ -7,7 +7,8 @@ can be wrong is found before the first advertisement, so that a bad file never s
     agent
     ├── runtime     routers, sockets, addresses, announcements (runtime.supervisor has its tree)
     ├── check ...   one for each health check that a router tracks
-    ├── control     answers `vrrpd status`
+    ├── control     answers `vrrpd status`, `drain`, `undrain`
+    ├── drains      ends a drain when its time is over, and keeps drains across a reboot
     └── lock        tells a second agent in this network namespace who is first
 """
 
@@ -19,28 +20,37 @@ import signal
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import trio
 
-from vrrpd.checks.base import Status, Timing, run_check
-from vrrpd.checks.registry import build, kinds
+from vrrpd.checks.base import Host, Status, Timing, run_check, stagger
+from vrrpd.checks.registry import build, inspect, kinds
 from vrrpd.config import load, resolve
 from vrrpd.config.spec import AgentSpec, CheckSpec
 from vrrpd.control.client import DEFAULT_CONTROL
+from vrrpd.control.drains import Drains
 from vrrpd.control.lock import NamespaceLock
 from vrrpd.control.server import serve
 from vrrpd.control.service import READY, STOPPING, notify
+from vrrpd.control.state_file import state_path
 from vrrpd.errors import VrrpdError
+from vrrpd.launcher import Launcher
 from vrrpd.linux.capabilities import require_capabilities
 from vrrpd.log import setup
+from vrrpd.programs import LauncherClient
+from vrrpd.runtime.alarms import Code
+from vrrpd.runtime.health import CheckState
 from vrrpd.runtime.kernel import Kernel, this_machine
 from vrrpd.runtime.links import host_facts
-from vrrpd.runtime.routers import CheckState
 from vrrpd.runtime.status import status
 from vrrpd.runtime.supervisor import Runtime
 
 log = logging.getLogger(__name__)
+
+GOODBYE_S = 2
+"""How long the end may wait for the kernel to take the last address away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +62,15 @@ class Options:
     control: str | None = None
     log_level: str | None = None
     log_format: str | None = None
+    state: str | None = None
 
 
-def run_agent(options: Options) -> None:
+def run_agent(options: Options, launcher: Launcher) -> None:
     """Run an agent until a signal ends it.
+
+    Args:
+        options: the command line.
+        launcher: starts programs; itself started before this module was imported.
 
     Raises:
         VrrpdError: it cannot start; the text names the cause and the mend, or all mistakes of the file.
@@ -63,49 +78,69 @@ def run_agent(options: Options) -> None:
     file = load(options.config, kinds())
     require_capabilities()
     kernel = this_machine()
-    spec = resolve(file, host_facts(kernel.commands.dump()), options.node)
+    spec = resolve(file, host_facts(kernel.commands.dump()), options.node, inspect)
     control = options.control or spec.control or DEFAULT_CONTROL
     with NamespaceLock(control) as lock:
         as_json = (options.log_format or spec.log_format) == "json"
         writer = setup(options.log_level or spec.log_level or "info", "json" if as_json else "text")
         try:
-            trio.run(_agent, kernel, spec, control, lock)
+            state, programs = options.state or state_path(control), LauncherClient(launcher)
+            trio.run(_agent, kernel, spec, control, lock, state, programs)
         except* VrrpdError as group:
             raise _first(group) from None
         finally:
             writer.close()
 
 
-async def _agent(kernel: Kernel, spec: AgentSpec, control: str, lock: NamespaceLock) -> None:
+async def _agent(
+    kernel: Kernel, spec: AgentSpec, control: str, lock: NamespaceLock, state: str, programs: LauncherClient
+) -> None:
     runtime = Runtime(kernel)
+    drains = Drains(state, runtime, partial(datetime.now, UTC))
+    runtime.drained_from_the_start = drains.holds
     started = runtime.now()
 
     def answer_status(_: Mapping[str, Any]) -> Mapping[str, Any]:
-        return status(runtime, spec.node, started)
+        trouble = drains.trouble
+        troubles = {Code.DRAIN_NOT_KEPT: (trouble.since, trouble.detail)} if trouble else {}
+        return status(runtime, spec.node, started, drains.until, troubles)
 
+    answers = {"status": answer_status, "drain": drains.drain, "undrain": drains.undrain}
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(runtime.run)
-            runtime.apply(spec)
-            await nursery.start(serve, control, {"status": answer_status})
-            nursery.start_soon(lock.answer)
-            for index, check in enumerate(spec.checks):
-                nursery.start_soon(_check, runtime, check, index * check.interval // len(spec.checks))
-            _report_ready(spec, control)
-            await _goodbye(runtime, signals)
-            nursery.cancel_scope.cancel()
+        async with trio.open_nursery() as outer:
+            await outer.start(runtime.run)
+            try:
+                async with trio.open_nursery() as nursery:
+                    await nursery.start(serve, control, answers)  # what can fail comes before the first advertisement
+                    nursery.start_soon(lock.answer)
+                    nursery.start_soon(programs.listen)
+                    drains.read()
+                    runtime.apply(spec)
+                    drains.restore()
+                    nursery.start_soon(drains.run)
+                    host = Host(programs, runtime.links)
+                    for index, check in enumerate(spec.checks):
+                        offset = stagger(index, len(spec.checks), check.interval)
+                        nursery.start_soon(_check, runtime, host, check, offset)
+                    _report_ready(spec, control)
+                    await _goodbye(runtime, signals)
+                    nursery.cancel_scope.cancel()
+            finally:
+                await _let_go(runtime)
+            outer.cancel_scope.cancel()
     log.info("ended")
 
 
-async def _check(runtime: Runtime, spec: CheckSpec, offset: int) -> None:
+async def _check(runtime: Runtime, host: Host, spec: CheckSpec, offset: int) -> None:
     """Run one check; the first probes are spread over the interval, so that many checks do not start as one."""
 
     def report(state: Status) -> None:
-        runtime.check_changed(spec.name, CheckState(state.up, state.settled, state.since, state.detail))
+        runtime.check_changed(spec.name, CheckState(state.up, state.settled, state.since, state.detail, state.value))
 
     timing = Timing(spec.interval, spec.timeout, spec.rise, spec.fall, spec.start_up)
     wall = lambda: datetime.now(UTC).timestamp()  # noqa: E731 - one expression, used here alone
-    await run_check(spec.name, build(spec.kind, spec.options), timing, report, wall=wall, offset=offset)
+    check = build(spec.kind, spec.options, host)
+    await run_check(spec.name, check, timing, report, wall=wall, offset=offset)
 
 
 async def _goodbye(runtime: Runtime, signals: AsyncIterator[int]) -> None:
@@ -124,14 +159,20 @@ async def _goodbye(runtime: Runtime, signals: AsyncIterator[int]) -> None:
             if number != signal.SIGHUP:
                 log.warning("%s again: letting go at once", signal.Signals(number).name)
                 break
-        with trio.CancelScope(shield=True):
-            await runtime.shutdown("stopped")
         nursery.cancel_scope.cancel()
 
 
 async def _leave(runtime: Runtime, done: trio.CancelScope) -> None:
     await runtime.leave("stop of the agent")
     done.cancel()
+
+
+async def _let_go(runtime: Runtime) -> None:
+    """Whatever ended the agent: nothing of it stays behind, unless the kernel itself hangs."""
+    with trio.move_on_after(GOODBYE_S, shield=True):
+        await runtime.shutdown("stopped")
+        return
+    log.error("the kernel does not answer: addresses may have stayed; see: vrrpd status on the other nodes, ip address")
 
 
 def _report_ready(spec: AgentSpec, control: str) -> None:

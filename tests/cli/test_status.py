@@ -41,6 +41,7 @@ STATUS: dict[str, Any] = {
             "since": "2026-01-01T00:07:00.000Z",
             "reason": "no advert for 3.02 s",
             "drained": False,
+            "drained_until": None,
             "addresses": [{"address": "10.0.0.100/24", "device": "eth0", "held": True}],
             "checks": [
                 {"name": "haproxy", "state": "up", "since": "2026-01-01T00:00:00.000Z", "detail": "200 in 1 ms"}
@@ -97,8 +98,8 @@ class FakeAgent:
     def end(self) -> None:
         with socket.socket(socket.AF_UNIX) as last:  # where the test asked nothing
             last.connect(str(self.path))
-        self._listening.close()
         self._thread.join()
+        self._listening.close()
 
 
 @pytest.fixture
@@ -176,13 +177,14 @@ class TestWhatCounts:
             (changed(state="backup"), True),
             (changed(alarms=[ALARM]), True),
             (changed(effective_priority=0), True),
+            (changed(drained=True, drained_until="2026-01-01T02:15:00.000Z"), True),
             (changed(checks=[{**STATUS["routers"][0]["checks"][0], "state": "down"}]), True),
             (changed(checks=[{**STATUS["routers"][0]["checks"][0], "detail": "200 in 2 ms"}]), False),
             (changed(counters={"adverts_sent": 2}), False),
             (changed(peers=[{"address": "10.0.0.12", "last_advert_s": 0.1}, STATUS["routers"][0]["peers"][1]]), False),
             ({**STATUS, "uptime_s": 700, "generated_at": "2026-01-01T00:20:00.000Z"}, False),
         ],
-        ids=range(8),
+        ids=range(9),
     )
     def test_what_moves_all_the_time_is_no_change(self, found: dict[str, Any], counts: bool) -> None:
         assert list(changes(iter([STATUS, found]))) == ([STATUS, found] if counts else [STATUS])
@@ -215,7 +217,17 @@ class TestText:
         assert "router vrid 51 on eth0 priority 250, now 1" in drawn(changed(effective_priority=1))
 
     def test_a_drained_router_says_so(self) -> None:
-        assert "drained takes no part until undrained" in drawn(changed(drained=True, state="backup"))
+        lines = drawn(changed(drained=True, drained_until=None, state="backup"))
+        assert "web/ipv4 DRAINED since 3 min ago: no advert for 3.02 s" in lines
+        assert "drained takes no part until undrained" in lines
+
+    def test_a_drained_router_says_how_long_still(self) -> None:
+        until = {"drained": True, "drained_until": "2026-01-01T02:15:00.000Z"}
+        assert "drained takes part again in 2 h 5 min, at 2026-01-01T02:15:00.000Z" in drawn(changed(**until))
+
+    def test_a_router_that_is_about_to_be_drained_still_shows_its_state(self) -> None:
+        assert any("web/ipv4 ACTIVE" in line for line in drawn(changed(drained=True)))
+        assert any("web/ipv4 FAULT" in line for line in drawn(changed(drained=True, state="fault")))
 
     def test_an_agent_without_routers_says_so(self) -> None:
         assert drawn({**STATUS, "routers": []})[-1] == "no routers"
@@ -277,7 +289,10 @@ class TestGroup:
         assert ended.value.code == 1
         assert capsys.readouterr().err == f"vrrpd: the agent at {path} refuses: not today\n"
 
-    @pytest.mark.parametrize("arguments", [["--help"], ["status", "--help"], ["status", "--control", "/nowhere"]])
+    @pytest.mark.parametrize(
+        "arguments",
+        [["--help"], ["status", "--help"], ["status", "--control", "/nowhere"], ["drain", "--control", "/nowhere"]],
+    )
     def test_asking_does_not_import_the_agent(self, arguments: list[str]) -> None:
         shown = subprocess.run(
             [sys.executable, "-X", "importtime", "-m", "vrrpd", *arguments],

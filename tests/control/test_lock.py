@@ -10,7 +10,9 @@ import sys
 import pytest
 import trio
 
-from vrrpd.control.lock import NAME, NamespaceLock
+from vrrpd.control.client import Connection
+from vrrpd.control.holder import NAME, holder_of
+from vrrpd.control.lock import NamespaceLock
 from vrrpd.errors import VrrpdError
 
 
@@ -78,3 +80,28 @@ def test_agents_in_two_network_namespaces_do_not_meet() -> None:
             assert agent.stdout is not None
             held.append(agent.stdout.readline())
     assert held == [b"held\n", b"held\n"]
+
+
+async def test_whoever_finds_no_socket_learns_of_the_agent_that_runs_all_the_same(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vrrpd.control.client.holder_of", lambda: holder_of(name))
+    with NamespaceLock("/run/nowhere/first.sock", name) as lock:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lock.answer)
+            removed = await trio.to_thread.run_sync(nobody_at, "/run/nowhere/first.sock")
+            elsewhere = await trio.to_thread.run_sync(nobody_at, "/run/nowhere/second.sock")
+            nursery.cancel_scope.cancel()
+    pid = os.getpid()
+    gone = "its control socket /run/nowhere/first.sock was removed"
+    assert removed == f"an agent runs (pid {pid}), but {gone}; restart it"
+    assert elsewhere == (
+        f"no agent runs at /run/nowhere/second.sock; one does at /run/nowhere/first.sock (pid {pid}): "
+        "vrrpd status --control /run/nowhere/first.sock"
+    )
+
+
+def nobody_at(path: str) -> str:
+    with pytest.raises(VrrpdError) as raised:
+        Connection(path)
+    return str(raised.value)

@@ -34,13 +34,28 @@ def _large(request: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"text": "x" * (8 << 20)}
 
 
+class Slow:
+    """A command that waits for an outcome."""
+
+    def __init__(self) -> None:
+        self.begun, self.outcome, self.ended = trio.Event(), trio.Event(), trio.Event()
+
+    async def __call__(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.begun.set()
+        await self.outcome.wait()
+        self.ended.set()
+        if request.get("refuse"):
+            raise VrrpdError("not after all")
+        return {"outcome": "good"}
+
+
 HANDLERS: Mapping[str, Handler] = {"echo": _echo, "refuse": _refuse, "large": _large}
 
 
 @asynccontextmanager
-async def serving(path: Path) -> AsyncGenerator[None]:
+async def serving(path: Path, **more: Handler) -> AsyncGenerator[None]:
     async with trio.open_nursery() as nursery:
-        await nursery.start(partial(serve, str(path), HANDLERS))
+        await nursery.start(partial(serve, str(path), {**HANDLERS, **more}))
         yield
         nursery.cancel_scope.cancel()
 
@@ -129,6 +144,43 @@ class TestConversation:
         async with serving(path):
             lines = b'{"command":"echo","text":"a"}\n{"command":"echo","text":"b"}\nbad\n'
             assert await raw(path, lines) == [{"said": "a"}, {"said": "b"}, {"error": "not a line of JSON"}]
+
+
+class TestOutcomes:
+    @pytest.mark.parametrize("refuse", [False, True])
+    async def test_a_command_may_wait_for_its_outcome_and_holds_nobody_up(self, path: Path, refuse: bool) -> None:
+        slow = Slow()
+        async with serving(path, slow=slow):
+            waiting = await trio.open_unix_socket(str(path))
+            async with waiting:
+                await waiting.send_all(messages.encode({"command": "slow", "refuse": refuse}))
+                await slow.begun.wait()
+                assert await ask(path, {"command": "echo"}) == {"said": ""}
+                slow.outcome.set()
+                answer = messages.decode(await waiting.receive_some(100))
+        assert answer == ({"error": "not after all"} if refuse else {"outcome": "good"})
+
+    async def test_it_may_take_longer_than_a_client_may_be_silent(self, path: Path, autojump_clock: MockClock) -> None:
+        slow = Slow()
+        async with serving(path, slow=slow):
+            waiting = await trio.open_unix_socket(str(path))
+            async with waiting:
+                await waiting.send_all(b'{"command":"slow"}\n')
+                await trio.sleep(60)
+                slow.outcome.set()
+                assert await waiting.receive_some(100) == b'{"outcome":"good"}\n'
+
+    async def test_a_client_that_goes_away_undoes_nothing(self, path: Path) -> None:
+        slow = Slow()
+        async with serving(path, slow=slow):
+            leaving = await trio.open_unix_socket(str(path))
+            await leaving.send_all(b'{"command":"slow"}\n')
+            await slow.begun.wait()
+            await leaving.aclose()
+            await trio.testing.wait_all_tasks_blocked()
+            slow.outcome.set()
+            await slow.ended.wait()
+            assert await ask(path, {"command": "echo"}) == {"said": ""}
 
 
 class TestBadClients:

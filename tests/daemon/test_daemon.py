@@ -196,3 +196,50 @@ def test_an_interface_that_is_made_anew_works_again(namespaces: tuple[Namespace,
         each.run("ip", "link", "set", "eth0", "up")
     agent.becomes("active")
     assert left.holds(VIP)
+
+
+def test_a_renamed_interface_is_followed_and_takes_the_role_announced(
+    namespaces: tuple[Namespace, Namespace],
+) -> None:
+    left, right = namespaces
+    first, second = left.agent(FILE), right.agent(FILE)
+    first.becomes("active")
+    second.becomes("backup")
+    right.run("ip", "link", "set", "eth0", "name", "lan0")
+    assert second.shows(lambda router: router["interface"] == "lan0")["state"] == "backup"
+    mac = right.run("cat", "/sys/class/net/lan0/address").strip()
+    left.run("sysctl", "-qw", "net.ipv4.neigh.eth0.locktime=0")  # an entry this young may be changed
+    left.run("ip", "neigh", "replace", "10.79.0.100", "lladdr", "02:00:00:00:00:99", "dev", "eth0", "nud", "stale")
+    first.signal(signal.SIGTERM)
+    router = second.shows(lambda router: router["state"] == "active" and router["addresses"][0]["held"])
+    assert router["addresses"] == [{"address": "10.79.0.100/24", "device": "lan0", "held": True}]
+    assert router["alarms"] == []
+    first.ends()
+    assert mac in left.run("ip", "neigh", "show", "10.79.0.100"), "nobody was told where the address is"
+
+
+def test_an_own_address_that_moves_to_another_interface_is_followed(
+    namespaces: tuple[Namespace, Namespace],
+) -> None:
+    left, right = namespaces
+    first, second = left.agent(FILE), right.agent(FILE)
+    first.becomes("active")
+    second.becomes("backup")
+    right.run("ip", "link", "add", "br7", "type", "bridge")
+    right.run("ip", "link", "set", "eth0", "master", "br7")
+    right.run("ip", "addr", "del", "10.79.0.12/24", "dev", "eth0")
+    right.run("ip", "link", "set", "br7", "up")
+    right.run("ip", "addr", "add", "10.79.0.12/24", "dev", "br7")
+    assert second.shows(lambda router: router["interface"] == "br7" and router["state"] == "backup")
+    first.process.kill()
+    assert second.becomes("active")["addresses"][0]["device"] == "br7"
+
+
+def test_a_start_that_fails_takes_no_role_and_leaves_no_address(node: Namespace, tmp_path: Path) -> None:
+    owner = FILE.replace("web: {", "web: {priority: {lb1: 255, lb2: 100}, ")
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    said = node.refused(owner, "--control", str(blocked))
+    assert "no socket" in said[-1]
+    assert not any("active" in line for line in said)
+    assert not node.holds("10.79.0.100/24")

@@ -74,6 +74,7 @@ class Lan:
         cuts: (sender, receiver) pairs between which nothing passes, one way only.
         lost: tells which datagrams get lost, by the receiver's name.
         loops: True while a switch sends multicast back to its sender.
+        dead: links whose switch passes nothing on, while every carrier stays.
         stations: hosts without an agent that answer for their address, such as a gateway.
     """
 
@@ -85,6 +86,7 @@ class Lan:
         self.cuts: set[tuple[str, str]] = set()
         self.lost: Callable[[str, Datagram], bool] = lambda _name, _datagram: False
         self.loops = False
+        self.dead: set[str] = set()
         self.stations: set[Address] = set()
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
@@ -147,7 +149,7 @@ class Lan:
 
     def reaches(self, sender: Host, receiver: Host, interface: str) -> bool:
         """True where frames pass from one to the other on the link of this name."""
-        cut = (sender.name, receiver.name) in self.cuts or sender.deaf or receiver.deaf
+        cut = (sender.name, receiver.name) in self.cuts or sender.deaf or receiver.deaf or interface in self.dead
         return sender is not receiver and not cut and sender.carries(interface) and receiver.carries(interface)
 
     # ------------------------------------------------------------ the story

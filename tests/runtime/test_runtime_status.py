@@ -17,7 +17,8 @@ TOP = {
 ROUTER = {
     "name": str, "vrid": int, "family": str, "interface": str, "state": str, "priority": int,
     "effective_priority": int, "active_address": str, "since": str, "reason": str, "drained": bool, "addresses": list,
-    "held_down_until": type(None), "checks": list, "movers": list, "peers": list, "alarms": list, "counters": dict,
+    "held_down_until": type(None), "drained_until": type(None),
+    "checks": list, "movers": list, "peers": list, "alarms": list, "counters": dict,
 }  # fmt: skip
 COUNTERS = {"adverts_sent": int, "adverts_received": int, "dropped": dict, "transitions": int}
 

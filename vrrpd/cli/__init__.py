@@ -35,6 +35,8 @@ SUBCOMMANDS: Final = MappingProxyType(
         "run": Subcommand("vrrpd.cli.run", "Run the agent in the foreground."),
         "check": Subcommand("vrrpd.cli.check", "Check a configuration file and list all its mistakes."),
         "status": Subcommand("vrrpd.cli.status", "Show who is active, since when, and why."),
+        "drain": Subcommand("vrrpd.cli.drain", "Give the role to another node, and stay out."),
+        "undrain": Subcommand("vrrpd.cli.undrain", "Take part again after a drain."),
     }
 )
 
@@ -44,6 +46,7 @@ Examples:
   vrrpd run -c vrrpd.yaml       run the agent
   vrrpd status                  what does the agent on this node do?
   vrrpd status --json --watch   one JSON object a line, at each change
+  vrrpd drain --for 2h          maintenance: another node takes over, this one stays out
 """
 
 

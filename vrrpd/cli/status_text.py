@@ -16,8 +16,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-_STYLES = {"active": "bold green", "backup": "cyan", "init": "yellow", "fault": "bold red"}
+_STYLES = {"active": "bold green", "backup": "cyan", "init": "yellow", "fault": "bold red", "drained": "bold yellow"}
 _GOOD, _BAD, _DIM = "green", "bold red", "dim"
+UNKNOWN = "an unknown time"
 _PIPE_WIDTH = 1000  # columns where there is no terminal: nobody wants lines broken for a screen that is not there
 
 
@@ -56,6 +57,8 @@ def picture(found: dict[str, Any]) -> Group:
 
 def _title(router: dict[str, Any], now: str) -> Text:
     state = _plain(router.get("state"))
+    if state == "backup" and router.get("drained"):  # it is no backup to anybody
+        state = "drained"
     return Text.assemble(
         (f"{_plain(router.get('name'))}/{_plain(router.get('family'))}", "bold"),
         "  ",
@@ -70,7 +73,7 @@ def _router(router: dict[str, Any], now: str) -> Table:
     place = f"vrid {_plain(router.get('vrid'))} on {_plain(router.get('interface'))}"
     table.add_row("  router", place, "", _priority(router))
     if router.get("drained"):
-        table.add_row("", "drained", "", "takes no part until undrained")
+        table.add_row("", "drained", "", _end_of_drain(router.get("drained_until"), now))
     if router.get("state") != "active":
         table.add_row("  active", _plain(router.get("active_address")), "", "")
     _add_rows(table, "addresses", [_address(entry) for entry in router.get("addresses", [])])
@@ -107,6 +110,12 @@ def _add_alarms(table: Table, alarms: list[dict[str, Any]], now: str) -> None:
     _add_rows(table, "alarms", rows)
 
 
+def _end_of_drain(until: object, now: str) -> str:
+    if until is None:
+        return "takes no part until undrained"
+    return f"takes part again in {_between(now, until)}, at {_plain(until)}"
+
+
 def _priority(router: dict[str, Any]) -> str:
     configured, effective = router.get("priority"), router.get("effective_priority")
     if configured == effective:
@@ -134,17 +143,23 @@ def _peer(entry: dict[str, Any]) -> tuple[str, Text, str]:
 
 def ago(since: object, now: str) -> str:
     """How long before `now` something happened; both ISO 8601."""
+    length = _between(since, now)
+    return length if length == UNKNOWN else f"{length} ago"
+
+
+def _between(earlier: object, later: object) -> str:
+    """How long from one time to another, both ISO 8601; nothing where the clock was set back."""
     try:
-        seconds = (datetime.fromisoformat(now) - datetime.fromisoformat(str(since))).total_seconds()
+        seconds = (datetime.fromisoformat(str(later)) - datetime.fromisoformat(str(earlier))).total_seconds()
     except (ValueError, TypeError):  # no time, or one without a zone
-        return "an unknown time"
-    return f"{duration(max(seconds, 0.0))} ago"
+        return UNKNOWN
+    return duration(max(seconds, 0.0))
 
 
 def duration(seconds: object) -> str:
     """A length of time in its two largest units at most: "0.4 s", "12 s", "3 min", "2 h 5 min", "4 d 3 h"."""
     if not isinstance(seconds, int | float):
-        return "an unknown time"
+        return UNKNOWN
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 60:

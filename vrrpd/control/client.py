@@ -8,11 +8,13 @@ to one clear line here, once.
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Mapping
 from typing import Any, Self
 
 from vrrpd.control import messages
+from vrrpd.control.holder import holder_of
 from vrrpd.errors import VrrpdError
 
 DEFAULT_CONTROL = "/run/vrrpd/control.sock"
@@ -101,9 +103,7 @@ def _explain(path: str, error: OSError) -> VrrpdError:
     """Why there is no connection, in words that name the mend."""
     match error.errno:
         case errno.ENOENT | errno.ENOTDIR | errno.ECONNREFUSED | errno.ENOTSOCK:
-            return NoAgentError(
-                f"no agent runs at {path}; start one with: vrrpd run, or name another socket with --control"
-            )
+            return _nobody(path)
         case errno.EACCES | errno.EPERM:
             return VrrpdError(
                 f"no permission to use {path}; run as root or as a member of the group that owns the socket"
@@ -112,3 +112,14 @@ def _explain(path: str, error: OSError) -> VrrpdError:
             return VrrpdError(f"the agent at {path} accepts no connection; it hangs or is stopped")
         case _:
             return VrrpdError(f"cannot use the control socket {path}: {error.strerror or error}")
+
+
+def _nobody(path: str) -> VrrpdError:
+    """Nobody listens at this path; the lock of the network namespace knows whether an agent runs all the same."""
+    holder = holder_of()
+    if holder.control is None:
+        mend = "start one with: vrrpd run, or name another socket with --control"
+        return NoAgentError(f"no agent runs at {path}; {mend}")
+    if os.path.abspath(holder.control) == os.path.abspath(path):  # noqa: PTH100 - no file is looked at
+        return VrrpdError(f"an agent runs (pid {holder.pid}), but its control socket {path} was removed; restart it")
+    return NoAgentError(f"no agent runs at {path}; one does at {holder.control} (pid {holder.pid}): {holder.mend}")

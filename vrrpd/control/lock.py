@@ -12,19 +12,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import struct
-import time
-from typing import Any, Never, Self
+from typing import Never, Self
 
 import trio
 
 from vrrpd.control import messages
+from vrrpd.control.holder import NAME, holder_of
 from vrrpd.errors import VrrpdError
 
-NAME = "\0vrrpd"
-"""The abstract name, written `@vrrpd` by ss and lsof."""
-
-_DEADLINE = 0.2  # how long the one who is refused waits for the holder's line, in seconds
+_PAUSE = 0.2  # seconds
 _BACKLOG = 8
 
 
@@ -47,7 +43,9 @@ class NamespaceLock:
             self._socket.listen(_BACKLOG)
         except OSError as error:
             self._socket.close()
-            raise VrrpdError(_holder(name)) from error
+            holder = holder_of(name)
+            who = f"an agent already runs in this network namespace: {holder.who}"
+            raise VrrpdError(f"{who}; stop it, or ask it with: {holder.mend}") from error
         self._socket.setblocking(False)
 
     def __enter__(self) -> Self:
@@ -67,38 +65,8 @@ class NamespaceLock:
             try:
                 client, _ = self._socket.accept()
             except OSError:  # whoever came is gone already, or there is no descriptor left: do not spin on that
-                await trio.sleep(_DEADLINE)
+                await trio.sleep(_PAUSE)
                 continue
             with client, contextlib.suppress(OSError):
                 client.setblocking(False)
                 client.send(self._line)
-
-
-def _holder(name: str) -> str:
-    """What to tell the one who is refused."""
-    pid, control = 0, None
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking, contextlib.suppress(OSError):
-        asking.settimeout(_DEADLINE)
-        asking.connect(name)
-        pid, _, _ = struct.unpack("3i", asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        control = _control(asking)
-    who = f"pid {pid}" if pid else "pid unknown"  # 0: it lives in a process id namespace that we cannot see into
-    where = f", control socket {control}" if control else ""
-    mend = f"vrrpd status --control {control}" if control else "vrrpd status"
-    return f"an agent already runs in this network namespace: {who}{where}; stop it, or ask it with: {mend}"
-
-
-def _control(asking: socket.socket) -> str | None:
-    """Read the holder's line; None where it does not say in time."""
-    line = b""
-    deadline = time.monotonic() + _DEADLINE
-    with contextlib.suppress(OSError, messages.MessageError):
-        while not line.endswith(b"\n") and len(line) < messages.REQUEST_LIMIT:
-            asking.settimeout(max(deadline - time.monotonic(), 0.001))
-            piece = asking.recv(4096)
-            if not piece:
-                return None
-            line += piece
-        said: Any = messages.decode(line).get("control")
-        return said if isinstance(said, str) else None
-    return None

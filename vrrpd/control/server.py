@@ -1,8 +1,9 @@
 """The agent's end of the control socket.
 
 Owns the socket file and the manners of the conversation: how long a line may be, how long a client may think, how many
-may talk at once. What a command does is the business of the handlers that `serve` is given; they are synchronous, so an
-answer is one consistent picture of the agent.
+may talk at once. What a command does is the business of the handlers that `serve` is given. A plain one gives one
+consistent picture of the agent; one that must wait for an outcome returns an awaitable. A client that goes away
+meanwhile does not undo what it asked for: the handler runs to its end, and the answer is lost.
 
 Must not do: let a client hold up anybody else. A client that says nothing, that stops reading or that talks nonsense is
 cut off; each has its own task, and the agent's work never waits for any of them.
@@ -16,7 +17,7 @@ import contextlib
 import os
 import socket
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -35,8 +36,9 @@ _BACKLOG = 16
 _PIECE = 4096
 _PATH_LIMIT = 107  # sun_path has 108 bytes and ends with a zero: unix(7)
 
-Handler: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-"""Takes a request, returns the answer; raises `VrrpdError` to refuse. Must not block."""
+Answer: TypeAlias = Mapping[str, Any]
+Handler: TypeAlias = Callable[[Mapping[str, Any]], Answer | Awaitable[Answer]]
+"""Takes a request, returns the answer or an awaitable of it; raises `VrrpdError` to refuse. Must not block."""
 
 
 async def serve(
@@ -95,10 +97,10 @@ class _Server:
             line = await _line(stream, received)
             if line is None:
                 return
-            answer, goes_on = self._answer(line)
+            answer, goes_on = await self._answer(line)
             goes_on = await _send(stream, answer) and goes_on
 
-    def _answer(self, line: bytes) -> tuple[bytes, bool]:
+    async def _answer(self, line: bytes) -> tuple[bytes, bool]:
         """The answer to one request line, and whether the conversation goes on."""
         if len(line) >= messages.REQUEST_LIMIT:
             return messages.error(f"a request has at most {messages.REQUEST_LIMIT} bytes"), False
@@ -109,7 +111,8 @@ class _Server:
             if handler is None:
                 known = ", ".join(sorted(self._handlers))
                 return messages.error(f"unknown command; this agent knows: {known}"), False
-            return messages.encode(handler(request)), True
+            found = handler(request)
+            return messages.encode(await found if isinstance(found, Awaitable) else found), True
         except (messages.MessageError, VrrpdError) as error:
             return messages.error(str(error)), False
 

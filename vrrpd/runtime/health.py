@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from vrrpd.config.priority import weighted
 from vrrpd.config.spec import MemberSpec, RouterSpec, TrackSpec
 from vrrpd.proto.events import Adjust, Drain
 from vrrpd.proto.hold_down import HoldDown
 from vrrpd.proto.settings import OWNER, UNHEALTHY
-
-LOWEST, HIGHEST = 1, 254
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +85,9 @@ def _weighted(priority: int, track: Iterable[TrackSpec], checks: Mapping[str, Ch
     """The priority with its weights, and what changed it, for people."""
     shifts = {each.check: shift for each in track if (shift := _shift(each, checks[each.check]))}
     if priority == OWNER or not shifts:
-        return priority, "all checks are up"
+        return priority, "no check changes the priority"
     words = [f"check {name} is {'up' if checks[name].up else 'down'}: {shift:+}" for name, shift in shifts.items()]
-    return max(LOWEST, min(HIGHEST, priority + sum(shifts.values()))), "; ".join(words)
+    return weighted(priority, sum(shifts.values())), "; ".join(words)
 
 
 def _shift(track: TrackSpec, state: CheckState) -> int:

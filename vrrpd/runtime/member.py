@@ -78,7 +78,9 @@ class Member:
         """What it can stand on now, or the reason why it cannot take part, for people."""
         interface = self.interface(links)
         if interface is None:
-            return f"{self.spec.source} is on no interface of this host yet"
+            last = self.spec.interface
+            where = f"; it was on {last}, which {links.carrier(last) or 'has it no more'}" if last else " yet"
+            return f"{self.spec.home} is on no interface of this host{where}"
         link, trouble = links.link(interface), links.carrier(interface)
         if link is None or trouble:
             return f"interface {interface} {trouble}"
@@ -95,10 +97,8 @@ class Member:
         return Footing(link, source, tuple(devices))
 
     def interface(self, links: Links) -> str | None:
-        """The interface by its name in the file, or the one that holds our source."""
-        if self.spec.interface or self.spec.source is None:
-            return self.spec.interface
-        return links.holder(self.spec.source)
+        """The interface by its name in the file, or the one that holds our own address now."""
+        return self.spec.interface if self.spec.home is None else links.holder(self.spec.home)
 
     def stand(self, footing: Footing, port: Port) -> None:
         """Take a footing; encodes every address message ahead of the moment they are needed."""

@@ -398,6 +398,8 @@ class Router:
         if not settings.unicast and comparable and source not in names:
             text = f"{source} advertises VRID {settings.vrid} and is not in nodes: list it, or give it another VRID"
             self.alarms.seen(Code.UNLISTED_SOURCE, text, now)
+        if settings.priority == OWNER:  # RFC 9568 7.1, erratum 8298
+            self._note("owner", source, f"advertises priority {advert.priority} for the address that we own")
         if advert.interval > settings.max_learned_interval:
             text = f"{source} advertises every {advert.interval / 1e9:g} s, too seldom for ours of"
             mend = "set the same advert_interval on all nodes"

@@ -6,14 +6,17 @@ VRRP backups are silent, so what cannot be known is null.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from vrrpd import __version__
 from vrrpd.proto.effects import Role
 from vrrpd.proto.router import VirtualRouter
 from vrrpd.proto.timers import SECOND
+from vrrpd.runtime.alarms import Code
 from vrrpd.runtime.links import Links
 from vrrpd.runtime.member import Member
 from vrrpd.runtime.routers import Router
@@ -37,13 +40,21 @@ class Moment:
         return _iso(self.wall - timedelta(microseconds=(self.now - then) // 1000))
 
 
-def status(runtime: Runtime, node: str, started: int) -> dict[str, Any]:
+def status(
+    runtime: Runtime,
+    node: str,
+    started: int,
+    drained_until: Callable[[str], datetime | None] = lambda _: None,
+    troubles: Mapping[Code, tuple[datetime, str]] = MappingProxyType({}),
+) -> dict[str, Any]:
     """The whole agent.
 
     Args:
         runtime: what runs.
         node: our name in the configuration.
         started: when the agent started, nanoseconds of the runtime's clock.
+        drained_until: when the drain of a router ends, by the router's name; None where no end is set.
+        troubles: alarms of the agent as a whole: code -> since when, and a sentence.
     """
     moment = Moment(runtime.now(), datetime.now(UTC))
     return {
@@ -51,19 +62,23 @@ def status(runtime: Runtime, node: str, started: int) -> dict[str, Any]:
         "version": __version__,
         "generated_at": _iso(moment.wall),
         "uptime_s": round((moment.now - started) / SECOND, 3),
-        "alarms": [],
+        "alarms": [
+            {"code": str(code), "since": _iso(since), "detail": detail} for code, (since, detail) in troubles.items()
+        ],
         "routers": [
-            _member(runtime, router, index, moment)
+            _member(runtime, router, index, moment, drained_until)
             for router in runtime.routers.values()
             for index in range(len(router.members))
         ],
     }
 
 
-def _member(runtime: Runtime, router: Router, index: int, moment: Moment) -> dict[str, Any]:
+def _member(
+    runtime: Runtime, router: Router, index: int, moment: Moment, drained_until: Callable[[str], datetime | None]
+) -> dict[str, Any]:
     member, core = router.members[index], router.group.members[index]
     settings, counters = member.spec.settings, core.counters
-    held = router.health.hold_down
+    held, until = router.health.hold_down, drained_until(member.spec.router)
     return {
         "name": member.spec.router,
         "vrid": settings.vrid,
@@ -76,6 +91,7 @@ def _member(runtime: Runtime, router: Router, index: int, moment: Moment) -> dic
         "since": moment.of(router.since),
         "reason": _reason(router, index),
         "drained": router.drained,
+        "drained_until": _iso(until) if until and router.drained else None,
         "held_down_until": moment.of(held.until) if held.active(moment.now) else None,
         "addresses": [_address(runtime, member, i) for i in range(len(member.spec.addresses))],
         "checks": [_check(runtime, track.check) for track in member.spec.track],

@@ -15,7 +15,7 @@ the worker thread of `addresses`.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 
 import trio
@@ -43,12 +43,14 @@ class Runtime:
         routers: by name, in the order of the configuration.
         checks: the last word of each check.
         links: the mirror of the kernel's links and addresses.
+        drained_from_the_start: tells of a router that is made whether an operator wants it out.
     """
 
     def __init__(self, kernel: Kernel) -> None:
         self.routers: dict[str, Router] = {}
         self.checks: dict[str, CheckState] = {}
         self.links = Links()
+        self.drained_from_the_start: Callable[[RouterSpec], bool] = lambda _: False
         self._kernel = kernel
         self._schedule = Schedule[Router]()
         self._addresses = Addresses(kernel, self.links)
@@ -231,9 +233,11 @@ class Runtime:
         busy = {claim for router in self.routers.values() if router.leaving for claim in _claims(router.spec)}
         for name, spec in self._wanted.items():
             if name not in self.routers and not _claims(spec) & busy:
-                self.routers[name] = Router(spec, self._services)
-                self.routers[name].judge_health()
-                self.routers[name].refresh()
+                router = self.routers[name] = Router(spec, self._services)
+                if self.drained_from_the_start(spec):
+                    router.drain(force=True)
+                router.judge_health()
+                router.refresh()
         self._left.set()
         self._left = trio.Event()
 
@@ -263,8 +267,9 @@ def _claims(spec: RouterSpec) -> set[Hashable]:
     """What only one router can have at a time: a VRID on an interface in one family, an address on a device."""
     claims = set[Hashable]()
     for member in spec.members:
-        claims.add((member.interface, member.settings.family, member.settings.vrid))
-        claims.update((each.device, each.address.ip) for each in member.addresses)
+        where = member.home or member.interface
+        claims.add((where, member.settings.family, member.settings.vrid))
+        claims.update((each.device or where, each.address.ip) for each in member.addresses)
     return claims
 
 
