@@ -101,8 +101,11 @@ async def _agent(
     started = runtime.now()
 
     def answer_status(_: Mapping[str, Any]) -> Mapping[str, Any]:
-        trouble = drains.trouble
-        troubles = {Code.DRAIN_NOT_KEPT: (trouble.since, trouble.detail)} if trouble else {}
+        troubles: dict[Code, tuple[datetime, str]] = {}
+        if trouble := drains.trouble:
+            troubles[Code.DRAIN_NOT_KEPT] = trouble.since, trouble.detail
+        if programs.lost:
+            troubles[Code.LAUNCHER_GONE] = programs.lost_at, programs.lost
         return status(runtime, spec.node, started, drains.until, troubles)
 
     answers = {"status": answer_status, "drain": drains.drain, "undrain": drains.undrain}

@@ -36,6 +36,7 @@ from vrrpd.proto.events import (
     Received,
     Shutdown,
     Startup,
+    Stay,
     Tick,
     Yield,
 )
@@ -141,7 +142,19 @@ INITIALIZE = [
         DARK,
         healthy=False,
     ),
-    *same(Initialize(), GONE, LEAVE, Tick(), heard(250), heard(0), NetworkHeard(), ActiveLeft(), ORDERED, CONTESTED),
+    *same(
+        Initialize(),
+        GONE,
+        LEAVE,
+        Tick(),
+        heard(250),
+        heard(0),
+        NetworkHeard(),
+        ActiveLeft(),
+        Stay(),
+        ORDERED,
+        CONTESTED,
+    ),
     Row(Initialize(), FAILED, (), Initialize(), DARK),
     Row(Initialize(), Startup(ME), (), Initialize(), drain=Drain.ASK),
     Row(
@@ -154,7 +167,7 @@ INITIALIZE = [
 ]
 
 BACKUP = [
-    *same(WATCHING, Startup(ME), Tick(), NetworkHeard(), ORDERED, CONTESTED, HEALTHY),
+    *same(WATCHING, Startup(ME), Tick(), NetworkHeard(), Stay(), ORDERED, CONTESTED, HEALTHY),
     Row(WATCHING, GONE, (Transition(Role.BACKUP, Role.INITIALIZE, "interface lost"),), Initialize()),
     Row(WATCHING, LEAVE, (Transition(Role.BACKUP, Role.INITIALIZE, "agent stops"),), Initialize()),
     Row(DUE, Tick(), (ADVERT, Acquire(), Announce(), up("10.0.0.13 fell silent or left")), Active(NOW + SECOND, NOW)),
@@ -191,11 +204,22 @@ BACKUP = [
     Row(WATCHING, FAILED, (), replace(WATCHING, down_at=NOW + ms(900) + ms(933.59375))),
     Row(WATCHING, HEALTHY, (), replace(WATCHING, down_at=NOW + ms(900) - ms(933.59375)), healthy=False),
     Row(WATCHING, FAILED, (Transition(Role.BACKUP, Role.INITIALIZE, "haproxy failed"),), Initialize(), DARK),
-    Row(WATCHING, DRAINED, (Transition(Role.BACKUP, Role.INITIALIZE, "drained"),), Initialize()),
+    Row(WATCHING, DRAINED, (), WATCHING),  # not before it is heard that somebody serves
+    Row(WATCHING, FORCED, (Transition(Role.BACKUP, Role.INITIALIZE, "drained"),), Initialize()),
+    Row(WATCHING, heard(200), (Transition(Role.BACKUP, Role.INITIALIZE, "drained"),), Initialize(), drain=Drain.ASK),
+    Row(WATCHING, heard(1), (), replace(WATCHING, outranked=1), drain=Drain.ASK),
+    Row(
+        WATCHING,
+        heard(1),
+        (Transition(Role.BACKUP, Role.INITIALIZE, "drained"),),
+        Initialize(),
+        healthy=False,
+        drain=Drain.ASK,
+    ),
 ]
 
 ACTIVE = [
-    *same(SERVING, Startup(ME), Tick(), NetworkHeard(), ActiveLeft(), HEALTHY, heard(250, ME)),
+    *same(SERVING, Startup(ME), Tick(), NetworkHeard(), Stay(), ActiveLeft(), HEALTHY, heard(250, ME)),
     Row(SERVING, GONE, (ZERO, Release(), down("interface lost", Role.INITIALIZE)), Initialize()),
     Row(SERVING, LEAVE, (ZERO, still("agent stops")), Leaving(NOW + ANSWER, stop=True, repeats=REPEATS)),
     Row(
@@ -364,10 +388,32 @@ LEAVING = [
         Initialize(),
         drain=Drain.ASK,
     ),
+    Row(
+        ASKING,
+        heard(1),
+        (ADVERT, Announce(), Transition(Role.ACTIVE, Role.ACTIVE, "nobody else took the role: kept")),
+        Active(NOW + SECOND, NOW),
+        drain=Drain.ASK,
+    ),
+    Row(ASKING, heard(1), (), Leaving(NOW + ms(200), stop=False, successor=behind()), drain=Drain.FORCE),
+    Row(
+        ASKING,
+        Stay(),
+        (ADVERT, Announce(), Transition(Role.ACTIVE, Role.ACTIVE, "nobody else took the role: kept")),
+        Active(NOW + SECOND, NOW),
+    ),
+    Row(ASKING, DRAINED, (), replace(ASKING, until=NOW + ANSWER)),
+    *same(STOPPING, Stay()),
     Row(ASKING, heard(100), (), Leaving(NOW + ms(200), stop=False, successor=behind())),
     Row(STOPPING, heard(100), (), Leaving(NOW + ms(200), stop=True, successor=behind())),
     Row(HANDING, heard(250), (), replace(HANDING, successor=behind())),
-    Row(HANDING, heard(0), (), replace(HANDING, successor=replace(NEXT, down_at=NOW + SKEW))),
+    Row(HANDING, heard(0), (), replace(HANDING, until=NOW + SKEW, successor=replace(NEXT, down_at=NOW + SKEW))),
+    Row(  # who took over has left again before we let go: nothing has to move
+        replace(HANDING, until=NOW, successor=replace(NEXT, down_at=NOW)),
+        Tick(),
+        (ADVERT, Announce(), Transition(Role.ACTIVE, Role.ACTIVE, "nobody else took the role: kept")),
+        Active(NOW + SECOND, NOW),
+    ),
     Row(ASKING, ORDERED, (), Leaving(NOW + ms(200), stop=False, successor=Backup(NOW + DOWN, SECOND))),
     Row(ASKING, HEALTHY, (), replace(ASKING, until=NOW + SKEW), healthy=False),
     *same(STOPPING, HEALTHY),

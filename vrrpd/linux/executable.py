@@ -52,6 +52,22 @@ def problem(program: str, user: str | None) -> str | None:
     return _problem(Path(path), who, _SCRIPTS)
 
 
+def exposure(path: str, user: str | None) -> str | None:
+    """What lets others change a file that root's program is given, and what would be right; None where nothing does.
+
+    Args:
+        path: absolute; one that does not exist is nobody's.
+        user: whose rights the program has; only root's are worth this.
+    """
+    try:
+        who = account(user, privileged=os.geteuid() == 0 or not _can_be_agent())
+        if who.uid != 0:
+            return None
+        return next((wrong for at, seen in _way(Path(path)) if (wrong := _exposed(at, seen, who))), None)
+    except (LookupError, OSError):
+        return None
+
+
 def _can_be_agent() -> bool:
     try:
         require_capabilities()
@@ -125,7 +141,8 @@ def _exposed(path: Path, found: os.stat_result, who: Account) -> str | None:
         return None
     if mode & stat.S_IWOTH:
         return f"{_described(path, found)} can be changed by everybody; chmod go-w {_shown(path)}"
-    if who.uid == 0 and mode & stat.S_IWGRP and found.st_gid != 0:
+    # With an access control list the bits of the group are the most that anybody in it has (acl(5)).
+    if who.uid == 0 and mode & stat.S_IWGRP and (found.st_gid != 0 or _ACL in os.listxattr(path)):
         return f"{_described(path, found)} can be changed by others than root; chmod go-w {_shown(path)}"
     return None
 
