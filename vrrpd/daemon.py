@@ -38,6 +38,7 @@ from vrrpd.control.state_file import state_path
 from vrrpd.errors import VrrpdError
 from vrrpd.launcher import Launcher
 from vrrpd.linux.capabilities import require_capabilities
+from vrrpd.linux.real_time import take_real_time
 from vrrpd.log import setup
 from vrrpd.programs import LauncherClient
 from vrrpd.runtime.alarms import Code
@@ -182,6 +183,8 @@ def _report_ready(spec: AgentSpec, control: str) -> None:
     """Say that the agent runs; what is alive now stays alive, so the collector need not look at it again."""
     gc.collect()
     gc.freeze()
+    if refused := take_real_time():
+        log.warning("%s", refused)
     for warning in spec.warnings:
         log.warning("%s:%d:%d: %s", spec.path, warning.line, warning.column, warning.text)
     names = ", ".join(router.name for router in spec.routers)
