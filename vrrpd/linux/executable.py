@@ -13,9 +13,7 @@ security modules.
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
 import shutil
 import stat
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ from pathlib import Path
 
 from vrrpd.errors import VrrpdError
 from vrrpd.launcher import PATH, Account, account
+from vrrpd.linux.accounts import group_name, user_name
 from vrrpd.linux.capabilities import require_capabilities
 
 _LINKS = 40  # symbolic links that the kernel follows: path_resolution(7)
@@ -179,7 +178,7 @@ def _interpreter(path: Path) -> Path | None:
 def _described(path: Path, found: os.stat_result) -> str:
     """A path with its owner and mode."""
     return (
-        f"{_shown(path)}, which belongs to {_user(found.st_uid)}:{_group(found.st_gid)} "
+        f"{_shown(path)}, which belongs to {user_name(found.st_uid)}:{group_name(found.st_gid)} "
         f"with mode {stat.S_IMODE(found.st_mode):04o},"
     )
 
@@ -187,17 +186,3 @@ def _described(path: Path, found: os.stat_result) -> str:
 def _shown(path: Path) -> str:
     """A path on one line; a stray carriage return is seen."""
     return str(path) if str(path).isprintable() else repr(str(path))
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def _group(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
