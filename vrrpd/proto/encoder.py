@@ -20,27 +20,31 @@ class Encoder:
         self._settings = settings
         self._destinations = settings.peers if settings.unicast else (GROUPS[settings.family],)
         self._dialects: dict[Address, Dialect] = {}
-        self._encoded: dict[tuple[int, Address, Address], tuple[Dialect, bytes]] = {}
+        self._origin: Address | None = None
+        self._encoded: dict[int, list[tuple[Address, bytes]]] = {}  # by priority, for that origin and those dialects
 
     def learn(self, source: Address, dialect: Dialect) -> None:
         """A peer spoke; in multicast all are spoken to alike."""
         to = source if self._settings.unicast else self._destinations[0]
-        self._dialects[to] = dialect
+        if self._dialects.get(to) is not dialect:
+            self._dialects[to] = dialect
+            self._encoded.clear()
 
     def datagrams(self, priority: int, origin: Address) -> list[tuple[Address, bytes]]:
         """Destinations and bytes of an advertisement of this priority from this source address."""
-        return [(to, self._encode(priority, origin, to)) for to in self._destinations]
+        if origin != self._origin:
+            self._origin = origin
+            self._encoded.clear()
+        known = self._encoded.get(priority)
+        if known is None:
+            known = [(to, self._encode(priority, origin, to)) for to in self._destinations]
+            self._encoded[priority] = known
+        return known
 
     def _encode(self, priority: int, origin: Address, destination: Address) -> bytes:
-        dialect = self._dialect_for(destination)
-        known = self._encoded.get((priority, origin, destination))
-        if known is not None and known[0] is dialect:
-            return known[1]
         s = self._settings
         advert = Advertisement(s.version, s.vrid, priority, s.interval, s.addresses)
-        payload = encode(advert, origin, destination, dialect)
-        self._encoded[priority, origin, destination] = dialect, payload
-        return payload
+        return encode(advert, origin, destination, self._dialect_for(destination))
 
     def _dialect_for(self, destination: Address) -> Dialect:
         match self._settings.checksum:

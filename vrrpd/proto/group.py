@@ -60,6 +60,7 @@ class Group:
         """
         self.members = tuple(VirtualRouter(each) for each in settings)
         self.split = False
+        self._alone = self.members[0] if len(self.members) == 1 else None
         self._names = names
         self._wishes = [Adjust(each.priority, healthy=True, reason="configured") for each in settings]
         self._adjust_all(self._wishes[0].reason, 0)
@@ -72,6 +73,8 @@ class Group:
     @property
     def deadline(self) -> int | None:
         """When `tick` is due, nanoseconds: for Backups when the last timer runs out, else the first of the others'."""
+        if self._alone is not None:
+            return self._alone.state.deadline
         if self._watching:
             return max(self._deadlines)
         return min((m.deadline for m in self._doing if m.deadline is not None), default=None)
@@ -82,6 +85,8 @@ class Group:
 
     def tick(self, now: int) -> list[Asked]:
         """Handle every deadline that has passed."""
+        if self._alone is not None:
+            return [(0, effect) for effect in self._alone.handle(Tick(), now)]
         if self._watching and now < max(self._deadlines):
             self._look(now)
             return []

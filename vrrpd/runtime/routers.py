@@ -167,7 +167,11 @@ class Router:
         if late or isinstance(self.group.members[0].state, Backup):
             for port in {m.port for m in self.members if m.port is not None}:
                 port.read()
-        self._perform(self.group.tick(self._services.now()))
+        asked = self.group.tick(self._services.now())
+        if asked and all(isinstance(effect, SendAdvert) for _, effect in asked):
+            self._advertise(asked)
+        else:
+            self._perform(asked)
 
     def receive(self, index: int, datagram: Datagram) -> None:
         """A datagram with our VRID came in."""
@@ -274,6 +278,16 @@ class Router:
             member.footing, member.port = None, None
 
     # ---------------------------------------------------------------- effects
+
+    def _advertise(self, asked: list[Asked]) -> None:
+        """The regular advertisement, which changes nothing else: other routers wait for theirs."""
+        unsent = [dict(member.unsent) for member in self.members if member.unsent]
+        for index, effect in asked:
+            self._do(index, effect)
+        if unsent == [member.unsent for member in self.members if member.unsent]:
+            self._services.renew(self)
+        else:
+            self._after()
 
     def _perform(self, asked: list[Asked]) -> None:
         for index, effect in asked:
