@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -226,12 +227,15 @@ def carrier(lab: Lab, node: str, interface: str) -> bool:
 
 
 def arrives(lab: Lab, source: str, target: str, network: int = 1) -> bool:
-    """Whether an ARP request gets from one node to another."""
+    """Whether an ARP request gets from one node to another; the kernel asks three times, a second apart."""
     address = lab.node(target).host.address("ipv4", network)
     lab.node(source).run("ip", "neigh", "flush", "dev", f"eth{network - 1}")
     lab.node(source).run("bash", "-c", f"exec 3<>/dev/udp/{address}/9; echo x >&3")
-    time.sleep(0.05)
-    return "lladdr" in lab.node(source).run("ip", "neigh", "show", address).stdout
+    known, deadline = "", time.monotonic() + 5
+    while not re.search("lladdr|FAILED", known) and time.monotonic() < deadline:
+        time.sleep(0.01)
+        known = lab.node(source).run("ip", "neigh", "show", address).stdout
+    return "lladdr" in known
 
 
 def pings(lab: Lab, node: str) -> bool:
