@@ -287,7 +287,8 @@ async def test_messages_of_other_processes_are_ignored(events: Events, inside: I
         forged = bytearray(encode_add(SHARED4, 1))
         forger.sendto(forged, (port, 0))
     ip("left", "addr", "add", "10.77.0.50/24", "dev", "eth0")
+    added: list[IPv4Interface | IPv6Interface] = []
     with trio.fail_after(5):
-        [event] = await events.receive()
-    assert isinstance(event, AddressAdded)
-    assert event.address.address == IPv4Interface("10.77.0.50/24")
+        while IPv4Interface("10.77.0.50/24") not in added:  # the link itself may tell of other changes meanwhile
+            added += [event.address.address for event in await events.receive() if isinstance(event, AddressAdded)]
+    assert added == [IPv4Interface("10.77.0.50/24")]
