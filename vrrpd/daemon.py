@@ -36,6 +36,7 @@ from vrrpd.control.server import serve
 from vrrpd.control.service import READY, STOPPING, notify
 from vrrpd.control.state_file import state_path
 from vrrpd.errors import VrrpdError
+from vrrpd.guard import Guard
 from vrrpd.launcher import Launcher
 from vrrpd.linux.capabilities import require_capabilities
 from vrrpd.log import setup
@@ -77,15 +78,17 @@ def run_agent(options: Options, launcher: Launcher) -> None:
     """
     file = load(options.config, kinds())
     require_capabilities()
-    kernel = this_machine()
+    programs = LauncherClient(launcher)
+    guard = Guard(programs.fork_guardian)
+    kernel = this_machine(guard)
     spec = resolve(file, host_facts(kernel.commands.dump()), options.node, inspect)
     control = options.control or spec.control or DEFAULT_CONTROL
     with NamespaceLock(control) as lock:
         as_json = (options.log_format or spec.log_format) == "json"
         writer = setup(options.log_level or spec.log_level or "info", "json" if as_json else "text")
         try:
-            state, programs = options.state or state_path(control), LauncherClient(launcher)
-            trio.run(_agent, kernel, spec, control, lock, state, programs)
+            state = options.state or state_path(control)
+            trio.run(_agent, kernel, spec, control, lock, state, programs, guard)
         except* VrrpdError as group:
             raise _first(group) from None
         finally:
@@ -93,7 +96,13 @@ def run_agent(options: Options, launcher: Launcher) -> None:
 
 
 async def _agent(
-    kernel: Kernel, spec: AgentSpec, control: str, lock: NamespaceLock, state: str, programs: LauncherClient
+    kernel: Kernel,
+    spec: AgentSpec,
+    control: str,
+    lock: NamespaceLock,
+    state: str,
+    programs: LauncherClient,
+    guard: Guard,
 ) -> None:
     runtime = Runtime(kernel)
     drains = Drains(state, runtime, partial(datetime.now, UTC))
@@ -101,8 +110,8 @@ async def _agent(
     started = runtime.now()
 
     def answer_status(_: Mapping[str, Any]) -> Mapping[str, Any]:
-        trouble = drains.trouble
-        troubles = {Code.DRAIN_NOT_KEPT: (trouble.since, trouble.detail)} if trouble else {}
+        found = {Code.DRAIN_NOT_KEPT: drains.trouble, Code.NO_GUARDIAN: guard.trouble}
+        troubles = {code: (each.since, each.detail) for code, each in found.items() if each}
         return status(runtime, spec.node, started, drains.until, troubles)
 
     answers = {"status": answer_status, "drain": drains.drain, "undrain": drains.undrain}

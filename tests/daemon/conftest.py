@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +82,13 @@ class Namespace:
         name: for `ip netns exec`.
         directory: where its files lie.
         children: the agents that were started in it.
+        others: other programs that were started in it.
     """
 
     name: str
     directory: Path
     children: list[Child]
+    others: list[subprocess.Popen[bytes]] = field(default_factory=list["subprocess.Popen[bytes]"])
 
     def run(self, *argv: str) -> str:
         """Run a program in it that must succeed."""
@@ -133,12 +135,17 @@ class Namespace:
         assert "Traceback" not in said
         return said.splitlines()
 
+    def start(self, *argv: str) -> subprocess.Popen[bytes]:
+        """Start a program in it that is ended with the test."""
+        self.others.append(subprocess.Popen(self._in(*argv)))
+        return self.others[-1]
+
     def end(self) -> None:
-        """End every agent that still runs."""
-        for child in self.children:
-            if child.process.poll() is None:
-                child.process.kill()
-                child.process.wait()
+        """End every agent, and every other program, that still runs."""
+        for process in (*(child.process for child in self.children), *self.others):
+            if process.poll() is None:
+                process.kill()
+                process.wait()
 
     def _in(self, *argv: str) -> list[str]:
         return ["ip", "netns", "exec", self.name, *argv]

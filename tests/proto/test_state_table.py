@@ -33,6 +33,7 @@ from vrrpd.proto.events import (
     Event,
     Leave,
     NetworkHeard,
+    Overslept,
     Received,
     Shutdown,
     Startup,
@@ -69,6 +70,7 @@ NEXT = Backup(NOW + ms(2900), SECOND, HIGHER)
 HANDING = Leaving(NOW + ms(150), stop=False, successor=NEXT)
 
 GONE = Shutdown("interface lost")
+AWAY = Overslept("the agent slept for 30.0 s")
 LEAVE = Leave("agent stops")
 ADVERT = SendAdvert(240)
 ZERO = SendAdvert(0)
@@ -141,7 +143,9 @@ INITIALIZE = [
         DARK,
         healthy=False,
     ),
-    *same(Initialize(), GONE, LEAVE, Tick(), heard(250), heard(0), NetworkHeard(), ActiveLeft(), ORDERED, CONTESTED),
+    *same(
+        Initialize(), GONE, LEAVE, AWAY, Tick(), heard(250), heard(0), NetworkHeard(), ActiveLeft(), ORDERED, CONTESTED
+    ),
     Row(Initialize(), FAILED, (), Initialize(), DARK),
     Row(Initialize(), Startup(ME), (), Initialize(), drain=Drain.ASK),
     Row(
@@ -154,6 +158,14 @@ INITIALIZE = [
 ]
 
 BACKUP = [
+    Row(WATCHING, AWAY, (Transition(Role.BACKUP, Role.BACKUP, AWAY.reason),), Backup(NOW + DOWN, SECOND)),
+    Row(
+        replace(WATCHING, interval=2 * SECOND),
+        AWAY,
+        (Transition(Role.BACKUP, Role.BACKUP, AWAY.reason),),
+        Backup(NOW + 2 * DOWN, 2 * SECOND, hear_until=NOW + 30 * SECOND),
+        DEAF,
+    ),
     *same(WATCHING, Startup(ME), Tick(), NetworkHeard(), ORDERED, CONTESTED, HEALTHY),
     Row(WATCHING, GONE, (Transition(Role.BACKUP, Role.INITIALIZE, "interface lost"),), Initialize()),
     Row(WATCHING, LEAVE, (Transition(Role.BACKUP, Role.INITIALIZE, "agent stops"),), Initialize()),
@@ -195,6 +207,8 @@ BACKUP = [
 ]
 
 ACTIVE = [
+    Row(SERVING, AWAY, (Release(), down(AWAY.reason)), Backup(NOW + DOWN, SECOND)),
+    Row(SERVING, AWAY, (Release(), down(AWAY.reason)), Backup(NOW + DOWN, SECOND, hear_until=NOW + 30 * SECOND), DEAF),
     *same(SERVING, Startup(ME), Tick(), NetworkHeard(), ActiveLeft(), HEALTHY, heard(250, ME)),
     Row(SERVING, GONE, (ZERO, Release(), down("interface lost", Role.INITIALIZE)), Initialize()),
     Row(SERVING, LEAVE, (ZERO, still("agent stops")), Leaving(NOW + ANSWER, stop=True, repeats=REPEATS)),
@@ -287,6 +301,9 @@ ACTIVE = [
 ]
 
 LEAVING = [
+    Row(HANDING, AWAY, (Release(), down(AWAY.reason)), Backup(NOW + DOWN, SECOND)),
+    Row(STOPPING, AWAY, (Release(), down(AWAY.reason, Role.INITIALIZE)), Initialize()),
+    Row(ASKING, AWAY, (Release(), down(AWAY.reason, Role.INITIALIZE)), Initialize(), drain=Drain.FORCE),
     *same(ASKING, Startup(ME), Tick(), NetworkHeard(), ActiveLeft(), FAILED, heard(0), heard(250, ME)),
     *same(HANDING, Startup(ME), Tick(), NetworkHeard(), ActiveLeft(), FAILED, ORDERED, heard(0, LOWER)),
     Row(ASKING, GONE, (Release(), down("interface lost", Role.INITIALIZE)), Initialize()),

@@ -18,6 +18,8 @@ Then either the node lets go (a stop) or it keeps the role (its priority fell, b
 that includes ourselves). An Active of long standing that hears a higher priority lingers in the same way; one that has
 just taken the role is in a contest, and drops its addresses before anything else.
 
+Who was away (`Overslept`) goes back to Backup from wherever it was, without a word, and listens as after a start.
+
 An advertisement that is heard in Initialize changes nothing. What breaks a MUST on purpose stands in the README's
 table of deviations.
 """
@@ -36,6 +38,7 @@ from vrrpd.proto.events import (
     Event,
     Leave,
     NetworkHeard,
+    Overslept,
     Received,
     Shutdown,
     Startup,
@@ -158,6 +161,8 @@ class VirtualRouter:
             self._hear_until = None
         if isinstance(event, Adjust):
             return self._adjust(event, now)
+        if isinstance(event, Overslept):
+            return self._oversleep(event, now)
         match self.state:
             case Initialize():
                 return self._in_initialize(event, now)
@@ -204,7 +209,7 @@ class VirtualRouter:
             case Received():
                 self.state = self._follow(state, event, now)
                 return []
-            case Startup() | Adjust() | Yield():
+            case Startup() | Adjust() | Yield() | Overslept():
                 return []
             case _ as unreachable:
                 assert_never(unreachable)
@@ -228,7 +233,7 @@ class VirtualRouter:
                 return self._contradict(state, now)
             case Yield():
                 return self._give_way(event, self._backup_unknown(now), now)
-            case Startup() | Adjust() | NetworkHeard() | ActiveLeft():
+            case Startup() | Adjust() | NetworkHeard() | ActiveLeft() | Overslept():
                 return []
             case _ as unreachable:
                 assert_never(unreachable)
@@ -253,7 +258,7 @@ class VirtualRouter:
             case Yield():
                 self.state = self._answered(state, self._backup_unknown(now), now) if not state.successor else state
                 return []
-            case Startup() | Adjust() | NetworkHeard() | ActiveLeft():
+            case Startup() | Adjust() | NetworkHeard() | ActiveLeft() | Overslept():
                 return []
             case _ as unreachable:
                 assert_never(unreachable)
@@ -301,6 +306,21 @@ class VirtualRouter:
         return self._leave(now, stop=False, wait=wait, reason=reason)
 
     # ---------------------------------------------------------------- steps between states
+
+    def _oversleep(self, event: Overslept, now: int) -> list[Effect]:
+        """Drop everything and begin to listen: another may be Active, and our last word is long past."""
+        previous, held = self.role, self.holds_addresses
+        if isinstance(self.state, Initialize):
+            return []
+        if isinstance(self.state, Leaving) and self.state.stop:
+            return self._stop(event.reason)
+        interval = self.state.interval if isinstance(self.state, Backup) else self.settings.interval
+        hear = self.settings.hear_first
+        self._hear_until = None if hear is None else now + hear
+        listening = Backup(now + self._down_interval(interval), interval, hear_until=self._hear_until)
+        self.state = listening if self.takes_part else Initialize()
+        release: list[Effect] = [Release()] if held else []
+        return [*release, self._transition(previous, event.reason)]
 
     def _start(self, now: int) -> list[Effect]:
         """RFC 9568 6.4.1."""
