@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from netns_lab.errors import CannotRunError
+from netns_lab.faults.address import AddressDeleted
 from netns_lab.faults.agent import AgentKilled, AgentStopped
 from netns_lab.faults.base import Fault
 from netns_lab.faults.cable import CablePulled
+from netns_lab.faults.hang import AgentAndHelpersKilled, AgentFrozen
 from netns_lab.faults.power import PowerCut
 from netns_lab.faults.proxy import ProxyKilled
 from netns_lab.faults.switch import SwitchDead
@@ -18,7 +20,10 @@ from netns_lab.lab import Lab
 FAULTS: Mapping[str, Fault] = MappingProxyType(
     {
         fault.kind: fault
-        for fault in (CablePulled(), SwitchDead(), ProxyKilled(), AgentStopped(), AgentKilled(), PowerCut())
+        for fault in (
+            *(CablePulled(), SwitchDead(), ProxyKilled(), AgentStopped(), AgentKilled(), PowerCut()),
+            *(AgentFrozen(), AgentAndHelpersKilled(), AddressDeleted()),
+        )
     }
 )
 
