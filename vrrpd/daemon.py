@@ -124,6 +124,7 @@ async def _agent(
                     nursery.start_soon(lock.answer)
                     nursery.start_soon(programs.listen)
                     drains.read()
+                    _tidy_memory()
                     runtime.apply(spec)
                     drains.restore()
                     nursery.start_soon(drains.run)
@@ -184,10 +185,17 @@ async def _let_go(runtime: Runtime) -> None:
     log.error("the kernel does not answer: addresses may have stayed; see: vrrpd status on the other nodes, ip address")
 
 
-def _report_ready(spec: AgentSpec, control: str) -> None:
-    """Say that the agent runs; what is alive now stays alive, so the collector need not look at it again."""
+def _tidy_memory() -> None:
+    """What is alive now stays alive, so the collector need not look at it again.
+
+    A whole collection takes as long as the guardian waits for a sign of life: before anything is held.
+    """
     gc.collect()
     gc.freeze()
+
+
+def _report_ready(spec: AgentSpec, control: str) -> None:
+    """Say that the agent runs."""
     for warning in spec.warnings:
         log.warning("%s:%d:%d: %s", spec.path, warning.line, warning.column, warning.text)
     names = ", ".join(router.name for router in spec.routers)

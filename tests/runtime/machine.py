@@ -177,12 +177,19 @@ class Host:
                 self.addresses[key] = replace(each, secondary=False)
                 self.events.emit(AddressAdded(self.addresses[key]))
 
+    def fail(self, key: tuple[int, str]) -> None:
+        """Duplicate address detection finds another holder."""
+        self.addresses[key] = replace(self.addresses[key], failed=True)
+        self.events.emit(AddressAdded(self.addresses[key]))
+
     def freeze(self) -> None:
-        """The agent gets no processor any more."""
+        """The agent gets no processor any more; what still turns in a test sees no time pass."""
         self._frozen = trio.Event()
+        self.clock.stop()
 
     def thaw(self) -> None:
         """The agent goes on."""
+        self.clock.go_on()
         self._frozen.set()
 
     async def awake(self) -> None:
@@ -301,10 +308,19 @@ class FakeClock:
         self._offset = (len(host.lan.hosts) + 1) * 1_000_000 * SECOND
         self._deadline: int | None = None
         self._armed = trio.Event()
+        self._stopped: int | None = None
+
+    def stop(self) -> None:
+        self._stopped = self.now()
+
+    def go_on(self) -> None:
+        self._stopped = None
 
     def now(self) -> int:
         if not self._host.on_loop():
             return trio.from_thread.run_sync(self.now)
+        if self._stopped is not None:
+            return self._stopped
         return round(trio.current_time() * SECOND) + self._offset
 
     def boot(self) -> int:
