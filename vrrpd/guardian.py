@@ -134,7 +134,8 @@ class _Guardian:
         self._events.register(channel, select.POLLIN)
         self._events.register(agent, select.POLLIN)
         channel.setblocking(False)
-        channel.send(json.dumps({"pid": os.getpid()}).encode())
+        with contextlib.suppress(ConnectionError):  # the agent has ended meanwhile
+            channel.send(json.dumps({"pid": os.getpid()}).encode())
 
     def serve(self) -> None:
         """Watch until the agent has ended, or until another guardian watches it."""

@@ -65,6 +65,14 @@ class Child:
                 return router
         raise AssertionError(f"not in time: {router}\n{self.log.read_text()}")
 
+    def guardian(self) -> int:
+        """The process id of its guardian, once there is one."""
+        deadline = time.monotonic() + PATIENCE_S
+        while (found := child_of(self.process.pid, "vrrpd-guardian")) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        return found
+
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
@@ -72,6 +80,17 @@ class Child:
         """Wait for the end; its exit status and how long it took, seconds."""
         start = time.monotonic()
         return self.process.wait(PATIENCE_S), time.monotonic() - start
+
+
+def child_of(pid: int, name: str) -> int | None:
+    """A process of this name below another."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        names = {int(child): Path(f"/proc/{child}/comm").read_text().strip() for child in children}
+    except (FileNotFoundError, ProcessLookupError):  # one has ended meanwhile
+        return None
+    found = [child for child, called in names.items() if called == name]
+    return next(iter([*found, *filter(None, (child_of(child, name) for child in names))]), None)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.conftest import PATIENCE_S, Child, Namespace
+from tests.daemon.conftest import PATIENCE_S, Child, Namespace, child_of
 from tests.daemon.test_launcher_daemon import gone
 from tests.daemon.watching import Watch
 
@@ -25,32 +25,12 @@ MARGIN_S = 0.2
 """What a loaded machine may add to any time; the lab measures, tests find out what is broken."""
 
 
-def child_of(pid: int, name: str) -> int | None:
-    """A process of this name below another."""
-    for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
-        if Path(f"/proc/{child}/comm").read_text().strip() == name:
-            return child
-        found = child_of(child, name)
-        if found is not None:
-            return found
-    return None
-
-
-def guardian_of(agent: Child) -> int:
-    """The process id of its guardian, once there is one."""
-    deadline = time.monotonic() + PATIENCE_S
-    while (found := child_of(agent.process.pid, "vrrpd-guardian")) is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return found
-
-
 def pair(namespaces: tuple[Namespace, Namespace], interval: str = "100ms") -> tuple[Child, Child]:
     """Two agents, the first of them Active, guarded and renewing."""
     first, second = (each.agent(FILE % interval) for each in namespaces)
     first.becomes("active")
     second.becomes("backup")
-    guardian_of(first)
+    first.guardian()
     return first, second
 
 
@@ -102,7 +82,7 @@ def test_where_the_guardian_is_killed_too_the_lease_runs_out(namespaces: tuple[N
     with Watch(VIP, *namespaces) as watch:
         first.signal(signal.SIGSTOP)  # both at the same moment, as far as they can see
         killed = time.monotonic()
-        left.run("kill", "-KILL", str(guardian_of(first)), str(first.process.pid))
+        left.run("kill", "-KILL", str(first.guardian()), str(first.process.pid))
         second.becomes("active")
         eventually(left, holds=False)
     assert 1.9 < watch.gone_s(left, killed) < 3 + 0.5 + MARGIN_S
@@ -111,10 +91,10 @@ def test_where_the_guardian_is_killed_too_the_lease_runs_out(namespaces: tuple[N
 def test_a_guardian_that_dies_is_replaced_and_the_new_one_knows_everything(node: Namespace) -> None:
     agent = node.agent(FILE % "100ms")
     agent.becomes("active")
-    before = guardian_of(agent)
+    before = agent.guardian()
     node.run("kill", "-KILL", str(before))
     deadline = time.monotonic() + PATIENCE_S
-    while (after := guardian_of(agent)) == before:
+    while (after := agent.guardian()) == before:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     time.sleep(0.2)
@@ -132,7 +112,7 @@ def test_a_guardian_that_cannot_be_replaced_is_an_alarm(node: Namespace) -> None
     agent.becomes("active")
     launcher = child_of(agent.process.pid, "vrrpd-launcher")
     node.run("kill", "-KILL", str(launcher))
-    node.run("kill", "-KILL", str(guardian_of(agent) if launcher is None else orphaned_guardian(node)))
+    node.run("kill", "-KILL", str(orphaned_guardian(node)))
     deadline = time.monotonic() + PATIENCE_S
     while "no_guardian" not in [each["code"] for each in agent.status()["alarms"]]:
         assert time.monotonic() < deadline
@@ -148,7 +128,7 @@ def orphaned_guardian(node: Namespace) -> int:
 def test_the_guardian_is_small(node: Namespace) -> None:
     agent = node.agent(FILE % "100ms")
     agent.becomes("active")
-    lines = Path(f"/proc/{guardian_of(agent)}/smaps_rollup").read_text().splitlines()
+    lines = Path(f"/proc/{agent.guardian()}/smaps_rollup").read_text().splitlines()
     private = sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
     assert private < 8 * 1024, "kB"
 
@@ -157,17 +137,17 @@ def test_the_guardian_is_small(node: Namespace) -> None:
 def test_signals_that_are_meant_for_the_agent_do_not_end_the_guardian(node: Namespace, number: signal.Signals) -> None:
     agent = node.agent(FILE % "100ms")
     agent.becomes("active")
-    guardian = guardian_of(agent)
+    guardian = agent.guardian()
     node.run("kill", f"-{number.name}", str(guardian))
     time.sleep(0.2)
-    assert guardian_of(agent) == guardian
+    assert agent.guardian() == guardian
     assert agent.status()["alarms"] == []
 
 
 def test_after_a_planned_stop_the_guardian_says_nothing(namespaces: tuple[Namespace, Namespace]) -> None:
     left, right = namespaces
     first, second = pair(namespaces)
-    guardian = guardian_of(first)
+    guardian = first.guardian()
     first.signal(signal.SIGTERM)
     first.ends()
     second.becomes("active")
