@@ -36,7 +36,7 @@ hold_services() {
 
 # command:package, so that nothing is asked of apt where everything is there.
 needs=(ip:iproute2 haproxy:haproxy)
-[ "$kind" = runtime ] || needs+=(keepalived:keepalived vtysh:frr tshark:tshark nft:nftables pgrep:procps)
+[ "$kind" = runtime ] || needs+=(keepalived:keepalived vtysh:frr tshark:tshark nft:nftables pgrep:procps openssl:openssl)
 
 install_packages() {
     local packages=() need

@@ -39,6 +39,7 @@ from vrrpd.errors import VrrpdError
 from vrrpd.guard import Guard
 from vrrpd.launcher import Launcher
 from vrrpd.linux.capabilities import require_capabilities
+from vrrpd.linux.real_time import take_real_time
 from vrrpd.log import setup
 from vrrpd.programs import LauncherClient
 from vrrpd.runtime.alarms import Code
@@ -110,8 +111,13 @@ async def _agent(
     started = runtime.now()
 
     def answer_status(_: Mapping[str, Any]) -> Mapping[str, Any]:
-        found = {Code.DRAIN_NOT_KEPT: drains.trouble, Code.NO_GUARDIAN: guard.trouble}
-        troubles = {code: (each.since, each.detail) for code, each in found.items() if each}
+        troubles: dict[Code, tuple[datetime, str]] = {}
+        if trouble := drains.trouble:
+            troubles[Code.DRAIN_NOT_KEPT] = trouble.since, trouble.detail
+        if trouble := guard.trouble:
+            troubles[Code.NO_GUARDIAN] = trouble.since, trouble.detail
+        if programs.lost:
+            troubles[Code.LAUNCHER_GONE] = programs.lost_at, programs.lost
         return status(runtime, spec.node, started, drains.until, troubles)
 
     answers = {"status": answer_status, "drain": drains.drain, "undrain": drains.undrain}
@@ -196,6 +202,8 @@ def _tidy_memory() -> None:
 
 def _report_ready(spec: AgentSpec, control: str) -> None:
     """Say that the agent runs."""
+    if refused := take_real_time():
+        log.warning("%s", refused)
     for warning in spec.warnings:
         log.warning("%s:%d:%d: %s", spec.path, warning.line, warning.column, warning.text)
     names = ", ".join(router.name for router in spec.routers)

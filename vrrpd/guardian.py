@@ -50,6 +50,7 @@ PACKET_LIMIT: Final = 1 << 18
 """Bytes of the longest message; a thousand addresses are a fifth of it."""
 
 _NAME: Final = b"vrrpd-guardian"
+_PRIORITY: Final = 2
 _SECOND_LOOK: Final = 0.01  # seconds after the first
 _REPEAT: Final = 0.0015  # seconds between the two advertisements of priority 0
 _LAST_WORDS: Final = 1.0  # seconds from the end of the agent's socket to the end of the agent
@@ -107,6 +108,8 @@ def live(channel: int, memory: int, agent: int) -> Never:
     os.setsid()
     with contextlib.suppress(OSError):
         os.write(os.open("/proc/self/comm", os.O_WRONLY), _NAME)
+    with contextlib.suppress(OSError):  # before the loop that it watches (`linux.real_time`), should that spin
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(_PRIORITY))
     last = 2
     for descriptor in [*sorted((channel, memory, agent)), os.sysconf("SC_OPEN_MAX")]:
         os.closerange(last + 1, descriptor)

@@ -12,8 +12,8 @@ and netlink can do its work while those are in trouble.
 A request names a run by a number and brings the write end of a pipe. The answers for it are its process id, at most
 one reason why it `failed` to start, and last its exit status (the negative number of a signal). There is no request to
 kill: **a program lives for as long as the agent listens to its output**. The launcher keeps a write end of each pipe;
-when the agent closes the other end, or ends in whatever way, the kernel says so, and the whole process group is killed.
-The end of the agent ends the launcher, too.
+when the agent closes the other end, or ends in whatever way, the kernel says so, and the program's whole session is
+killed. The end of the agent ends the launcher, too; a launcher that is killed takes its programs along (PDEATHSIG).
 
 Nothing is ever waited for except all things at once. A program that does not even get as far as its own first
 instruction (exec hangs on a dead network file system) or that survives SIGKILL holds up nobody: that is why this is a
@@ -25,8 +25,8 @@ One request starts no program: it brings three descriptors, and a fork of the la
 
 A program gets: a session and process group of its own, `/` as its directory, nothing on its standard input, the pipe as
 output and error, no other descriptor, default signals, PATH and LANG=C alone as its environment, and the rights of an
-unprivileged user unless a user is named. Users and their groups are looked up once. Process groups are what is killed:
-a program that moves its children to another one (`timeout`, `setsid`) answers for them itself.
+unprivileged user unless a user is named. Users and their groups are looked up once. The session is what is killed:
+children in process groups of their own (`timeout`) belong to it, those in sessions of their own (`setsid`) do not.
 
 Has its own session and does not react to INT, TERM and HUP: the agent's goodbye is the end of its socket.
 
@@ -39,6 +39,7 @@ Sources: unix(7), pidfd_open(2), pipe(7), epoll(7), capabilities(7).
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import json
 import os
@@ -63,8 +64,12 @@ _NAME: Final = b"vrrpd-launcher"  # at most 15 characters: TASK_COMM_LEN less th
 _CHANNEL: Final = 3  # descriptor of our end
 _UNPRIVILEGED: Final = ("vrrpd", "nobody")  # whose rights a program gets: of the first that exists
 _UNMOVED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4  # linux/prctl.h
+_PR_SET_PDEATHSIG, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 1, 47, 4  # linux/prctl.h
+_SWEEPS: Final = 3  # a session is looked for again after it was killed: it may have forked meanwhile
 _NOT_STARTED: Final = 127  # exit status of what failed before its exec, as a shell has it
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Launcher(NamedTuple):
@@ -182,10 +187,7 @@ def _stay(_number: int, _frame: FrameType | None) -> None:
 
 def _drop_ambient() -> None:
     """Keep what a service manager granted the agent (CAP_NET_ADMIN ...) from passing to every program."""
-    import ctypes  # noqa: PLC0415 - root, whose launcher stays smaller without it, loses them by changing the user
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0):
+    if _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_CAP_AMBIENT_CLEAR_ALL)")
 
 
@@ -225,7 +227,7 @@ class _Desk:
                 pass
         finally:
             for program in self._running.values():
-                _kill(program)
+                _kill_session(program)
 
     def _work(self) -> bool:
         """Wait for events and handle them; False once the agent is gone."""
@@ -234,7 +236,7 @@ class _Desk:
             if descriptor == self._channel.fileno():
                 asked = events
             elif program := self._heard.get(descriptor):
-                _kill(program)
+                _kill_session(program)
                 self._mute(program)
             elif program := self._running.get(descriptor):
                 self._end(program)
@@ -322,6 +324,7 @@ class _Desk:
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # and this one
             _take_rights(who)
+            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # after the change of user, which clears it
             argv: list[str] = request["argv"]
             os.execvpe(argv[0], argv, _ENVIRONMENT)  # noqa: S606 - there is no shell, on purpose
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not get into the loop of the launcher
@@ -362,6 +365,29 @@ def _kill(program: _Program) -> None:
         signal.pidfd_send_signal(program.pidfd, signal.SIGKILL)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(program.pid, signal.SIGKILL)
+
+
+def _kill_session(program: _Program) -> None:
+    """Kill a program and all that is in its session, whatever the process group."""
+    _kill(program)
+    for _ in range(_SWEEPS):
+        everybody = os.listdir("/proc")  # noqa: PTH208 - pathlib is not imported here
+        members = [pid for pid in map(int, filter(str.isdigit, everybody)) if _session(pid) == program.pid]
+        if not members:
+            return
+        for pid in members:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _session(pid: int) -> int:
+    """The session of a process that lives; 0 of one that is gone or a zombie (proc_pid_stat(5))."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - pathlib is not imported here
+            state, _, _, session = file.read().rpartition(b")")[2].split()[:4]
+    except OSError:
+        return 0
+    return 0 if state in b"ZX" else int(session)
 
 
 def _take_rights(who: Account) -> None:

@@ -22,11 +22,12 @@ import signal
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 import trio
 
-from vrrpd.checks.base import CannotStartError, Finished
+from vrrpd.checks.base import CannotStartError, Finished, LauncherGoneError
 from vrrpd.launcher import REQUEST_LIMIT, Launcher
 
 _log = logging.getLogger(__name__)
@@ -62,7 +63,12 @@ class _Run:
 
 
 class LauncherClient:
-    """Runs programs through the launcher; `listen` must run for as long as it is used."""
+    """Runs programs through the launcher; `listen` must run for as long as it is used.
+
+    Attributes:
+        lost: why no program can be started any more; empty while they can.
+        lost_at: since when, on the wall clock.
+    """
 
     def __init__(self, launcher: Launcher) -> None:
         launcher.channel.setblocking(False)
@@ -71,7 +77,8 @@ class LauncherClient:
         self._sending = trio.Lock()
         self._numbers = itertools.count()
         self._runs: dict[int, _Run] = {}
-        self._lost = ""
+        self.lost = ""
+        self.lost_at = datetime.min.replace(tzinfo=UTC)
 
     async def listen(self) -> None:
         """Take the launcher's answers until it ends, which is logged and fails every run from then on."""
@@ -112,6 +119,8 @@ class LauncherClient:
             output = await self._follow(run, reading)
         finally:
             os.close(reading)
+        if run.failed and run.failed == self.lost:
+            raise LauncherGoneError(run.failed)
         if run.failed:
             raise CannotStartError(run.failed)
         return Finished(run.status, output)
@@ -153,8 +162,8 @@ class LauncherClient:
     async def _send(self, request: bytes, descriptors: Sequence[int]) -> None:
         """Send a request with descriptors."""
         while True:
-            if self._lost:
-                raise CannotStartError(self._lost)
+            if self.lost:
+                raise LauncherGoneError(self.lost)
             try:
                 socket.send_fds(self._channel, [request], descriptors)
             except BlockingIOError:
@@ -191,12 +200,13 @@ class LauncherClient:
 
     def _lose(self) -> None:
         """The launcher is gone: kill what it has left, as far as we may, and let nobody wait for it."""
-        if self._lost:
+        if self.lost:
             return
-        self._lost = f"the launcher (pid {self._launcher.pid}) has ended; restart the agent"
+        self.lost_at = datetime.now(UTC)
+        self.lost = f"the launcher (pid {self._launcher.pid}) has ended; restart the agent"
         _log.error("the launcher (pid %d) has ended: no program can be started; restart the agent", self._launcher.pid)
         for run in self._runs.values():
-            run.failed = self._lost
+            run.failed = self.lost
             run.ended.set()
             if run.pid is not None:
                 with contextlib.suppress(ProcessLookupError, PermissionError):

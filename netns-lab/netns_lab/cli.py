@@ -29,7 +29,7 @@ from netns_lab.judges.base import Outcome
 from netns_lab.kernel import require_root
 from netns_lab.results import show_results, write_json
 from netns_lab.rundir import BASE, PREFIX, sweep
-from netns_lab.runner import Result, run_scenario, worst
+from netns_lab.runner import Result, run_scenario, unable, worst
 from netns_lab.scenario import available, load
 
 _CONSOLE = Console(highlight=False)
@@ -84,9 +84,14 @@ def run(
     results: list[Result] = []
     # One after another: they measure milliseconds, and two at a time would measure each other.
     for scenario in scenarios:
+        if why := unable(scenario, kind):
+            _tell(f"{scenario.name}: skipped: {why}")
+            continue
         results.append(run_scenario(scenario, kind, _tell))
         if json_file is not None:
             write_json(json_file, results)
+    if not results:
+        raise CannotRunError("nothing of that can be run")
     show_results(_CONSOLE, results)
     sys.exit(0 if worst(result.outcome for result in results) is Outcome.PASSED else 1)
 

@@ -24,10 +24,18 @@ from netns_lab.history import History
 from netns_lab.judges.outage import longest_gap
 from netns_lab.lab import Lab
 from netns_lab.runner import start_all
-from netns_lab.scenario import Scenario, Settings
+from netns_lab.scenario import Scenario
+from netns_lab.service import PROXY
+from netns_lab.settings import Settings
 from netns_lab.topology import CLIENT
 
-_SETTINGS = {"webs": 2, "track": "proxy", "probe": "http", "interval": "200ms", "grace": "5ms"}
+_SETTINGS = {
+    "webs": 2,
+    "interval": "200ms",
+    "probe": "http",
+    "checks": {"proxy": {"process": {"name": PROXY, "grace": "5ms"}}},
+    "track": ["proxy"],
+}
 _BEFORE = 12
 _WIDTH = 64
 _SLICES_MS = (10, 20, 50, 100, 200, 500)

@@ -11,6 +11,7 @@ history and nothing else; written to a file it can be judged again, or drawn, by
 | advert       | an advertisement entered the switch  | node (the cable), vrid, version, priority, interval_ms, source, destination, hop_limit, addresses |
 | announcement | a gratuitous ARP or unsolicited neighbour advertisement entered the switch | node, address, mac, form |
 | reply        | a probe was answered                 | target, node (who answered), sent |
+| failure      | a request failed (http probes)       | target, sent, reason, `kept`: on a connection that had answered before |
 | probes       | how many probes a target was sent    | target, sent, pace_ns |
 | lost_events  | the kernel dropped address events    | node |
 """  # noqa: E501  the rows of a table
@@ -24,6 +25,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+HEALED = " healed"
+"""What the step that undoes a fault adds to the fault's name."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -51,7 +55,7 @@ class History:
         self._lock = threading.Lock()
         self._events: list[Event] = []
         self._holders: dict[str, set[str]] = {}
-        self._cut: set[str] = set()
+        self._cut: set[tuple[str, str]] = set()
         self.extend(events)
 
     def add(self, kind: str, *, t: int | None = None, **values: Any) -> Event:
@@ -95,7 +99,7 @@ class History:
     def cut_off(self) -> set[str]:
         """The nodes that are off the network now: dead, unplugged, or behind a dead switch."""
         with self._lock:
-            return set(self._cut)
+            return {node for node, _ in self._cut}
 
     def lines(self) -> Iterator[str]:
         """The events in the order of time, a JSON object each."""
@@ -117,4 +121,13 @@ class History:
             holders = self._holders.setdefault(event["address"], set())
             (holders.add if event["held"] else holders.discard)(event["node"])
         elif event.kind == "step" and event["cut"] is not None:
-            (self._cut.add if event["cut"] else self._cut.discard)(event["node"])
+            follow_cut(self._cut, event)
+
+
+def follow_cut(cut: set[tuple[str, str]], event: Event) -> None:
+    """Keep the faults in force that cut a node off, as (node, kind), from a step that does or undoes one.
+
+    A node may be off the network for two reasons at once: it boots behind a port that is still blocked.
+    """
+    fault = (event["node"], event["step"].removesuffix(HEALED))
+    (cut.add if event["cut"] else cut.discard)(fault)

@@ -27,7 +27,7 @@ from netns_lab.agents.registry import agent_class
 from netns_lab.errors import LabError
 from netns_lab.history import History
 from netns_lab.node import Node, wait_until
-from netns_lab.probes.client import Kind, probing
+from netns_lab.probes.client import PACE_NS, Kind, probing
 from netns_lab.recording import Recorder
 from netns_lab.rundir import RunDirectory, sweep
 from netns_lab.service import Service
@@ -141,7 +141,7 @@ class Lab:
         wait_until(
             lambda: self.history.holders(address) - self.history.cut_off() == {node},
             timeout,
-            f"{node} to be the only holder of {address} (now: {sorted(self.history.holders(address))})",
+            lambda: f"{node} to be the only holder of {address} (now: {sorted(self.history.holders(address))})",
         )
 
     def wait_advert(self, node: str, timeout: float = 10) -> None:
@@ -151,34 +151,61 @@ class Lab:
         def heard() -> bool:
             return any(event["node"] == node for event in self.history.events("advert", since=since))
 
-        wait_until(heard, timeout, f"an advertisement of {node}")
+        wait_until(heard, timeout, lambda: f"an advertisement of {node}")
 
     def wait_role(self, node: str, role: RoleName, timeout: float = 10) -> None:
         """Wait until the agent of `node` says that it has `role`."""
         agent = self.agent(node)
-        wait_until(lambda: agent.role() == role, timeout, f"{node} to be {role} (now: {agent.role()})")
+        wait_until(lambda: agent.role() == role, timeout, lambda: f"{node} to be {role} (now: {agent.role()})")
 
     def start_proxies(self) -> None:
         """Start the web servers, and a proxy on every node."""
-        proxies.require()
-        for node in self._of_role(Role.WEB):
-            proxies.start_web(node)
+        proxies.require(tls=self.topology.tls)
+        for node in self.webs():
+            self.start_web(node.name)
         for node in self._of_role(Role.NODE):
             self.start_proxy(node.name)
 
     def start_proxy(self, node: str) -> None:
         """Start the proxy of one node."""
-        proxies.start_proxy(self.node(node), self._of_role(Role.WEB))
+        proxies.start_proxy(self.node(node), self.webs(), tls=self.topology.tls)
 
-    def probing(self, kind: Kind, service: Service) -> AbstractContextManager[None]:
-        """Probe the shared address from the client while the block runs; the answers are in the history afterwards."""
-        control = self.node("w1" if kind == "http" else REFERENCE).host.address(service.family)
+    def start_web(self, web: str) -> None:
+        """Start one web server."""
+        proxies.start_web(self.node(web), self.topology.service_time_ms)
+
+    def webs(self) -> list[Node]:
+        """The hosts of the web servers."""
+        return self._of_role(Role.WEB)
+
+    def probing(self, kind: Kind, service: Service, pace_ns: int | None = None) -> AbstractContextManager[None]:
+        """Probe the shared address from the client while the block runs; the answers are in the history afterwards.
+
+        Args:
+            kind: which probe.
+            service: what is probed.
+            pace_ns: nanoseconds between two probes; None for that of the kind.
+        """
+        control = self.node(REFERENCE if kind == "icmp" else "w1").host.address(service.family)
         hosts = [node.host for node in self.nodes.values()]
-        return probing(kind, self.node(CLIENT), service.address, control, hosts, self.history)
+        targets = (service.address, control)
+        return probing(kind, pace_ns or PACE_NS[kind], self.node(CLIENT), targets, hosts, self.history)
 
-    def set_cable(self, host: str, *, plugged: bool) -> None:
-        """Plug a host's cable in or pull it, at the switch's end: the host's carrier comes or goes."""
-        self._set_switch_link(host, up=plugged)
+    def set_cable(self, host: str, *, plugged: bool, network: int = 1) -> None:
+        """Plug a host's cable in or pull it, at the switch's end: the host's carrier comes or goes.
+
+        Raises:
+            LabError: the host has no such cable.
+        """
+        ports = self.topology.ports(host)
+        if network > len(ports):
+            raise LabError(f"{host} has no second cable; the lab was made with one network")
+        self._set_switch_link(ports[network - 1], up=plugged)
+
+    def set_port(self, host: str, *, blocked: bool) -> None:
+        """Let the switch's port of a host forward nothing, in neither direction, or all; the host's carrier stays."""
+        state = "nomaster" if blocked else f"master {self.topology.bridge(host)}"
+        kernel.ip_batch([f"link set dev {host} {state}"], self._owned().prefix + SWITCH)
 
     def set_bridge(self, host: str, *, alive: bool) -> None:
         """Let the switch that a host hangs on forward frames, or not; the host's carrier stays."""
@@ -202,7 +229,8 @@ class Lab:
         switch = self._resources.enter_context(kernel.control_socket(directory.prefix + SWITCH))
         self._switch = switch
         nodes = [host.name for host in self.members()]
-        self._recorder = Recorder(directory.prefix, nodes, list(self.nodes), directory.path)
+        ports = [port for name in self.nodes for port in self.topology.ports(name)]
+        self._recorder = Recorder(directory.prefix, nodes, ports, directory.path)
         self._resources.enter_context(self._recorder.run(self.history))
 
     def _of_role(self, role: Role) -> list[Node]:

@@ -5,7 +5,8 @@ id or its group's, never by name. What a program writes goes to a file in the no
 looks when a run failed, and where the lab waits for the line that says a program is ready.
 
 Programs are started through ip-netns(8), which replaces itself by them (the process id stays) and gives them a
-`/sys` that shows the namespace's interfaces.
+`/sys` that shows the namespace's interfaces. They see the node's directory as `/run/netns-lab/node` as well: one
+configuration file for all nodes can then name a socket or a file that each node has of its own.
 """
 
 from __future__ import annotations
@@ -18,19 +19,25 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from netns_lab.errors import LabError
+from netns_lab.rundir import BASE
 from netns_lab.topology import Host
+
+HERE = BASE / "node"
+"""Where the programs of a node find its directory."""
+
+_INSIDE = f'mount --bind "$0" {HERE} && exec "$@"'
 
 POLL = 0.005
 """Seconds between two looks at a condition that cannot wake us."""
 
 
-def wait_until(condition: Callable[[], bool], timeout: float, what: str) -> None:
+def wait_until(condition: Callable[[], bool], timeout: float, what: str | Callable[[], str]) -> None:
     """Wait for a condition.
 
     Args:
         condition: looked at every few milliseconds.
         timeout: seconds.
-        what: completes "waited N s for ..." in the error.
+        what: completes "waited N s for ..." in the error; may be asked for when it is needed.
 
     Raises:
         LabError: it did not come true in time.
@@ -38,7 +45,7 @@ def wait_until(condition: Callable[[], bool], timeout: float, what: str) -> None
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
-            raise LabError(f"waited {timeout:g} s for {what}")
+            raise LabError(f"waited {timeout:g} s for {what if isinstance(what, str) else what()}")
         time.sleep(POLL)
 
 
@@ -138,6 +145,8 @@ class Node:
         self.processes: dict[str, Process] = {}
         self._started: list[Process] = []
         directory.mkdir(parents=True, exist_ok=True)
+        HERE.mkdir(parents=True, exist_ok=True)
+        self.write_health(0)
 
     @property
     def name(self) -> str:
@@ -146,7 +155,7 @@ class Node:
 
     def command(self, argv: Sequence[str]) -> list[str]:
         """The command line that runs `argv` inside this namespace."""
-        return ["ip", "netns", "exec", self.namespace, *argv]
+        return ["ip", "netns", "exec", self.namespace, "sh", "-c", _INSIDE, str(self.directory), *argv]
 
     def run(self, *argv: str, timeout: float = 10) -> subprocess.CompletedProcess[str]:
         """Run a program to its end inside the namespace and return its output; a bad exit status is no error."""
@@ -174,6 +183,12 @@ class Node:
         self.processes[name] = process
         self._started.append(process)
         return process
+
+    def write_health(self, number: int) -> None:
+        """Write a number into the file `health`, for checks that read a file, in one step."""
+        new = self.directory / "health.new"
+        new.write_text(f"{number}\n")
+        new.rename(self.directory / "health")
 
     def kill_all(self) -> None:
         """End everything that the lab started here at once, as a power cut does."""

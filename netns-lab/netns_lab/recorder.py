@@ -46,17 +46,17 @@ class Recorder:
         except sockets.LostEventsError:
             self._note(now, "lost_events", {"node": node})
 
-    def packets(self, hosts: frozenset[str], opened: socket.socket) -> None:
-        """Note what came in on the cables of `hosts`; cables between switches would show it a second time."""
+    def packets(self, ports: frozenset[str], opened: socket.socket) -> None:
+        """Note what came in on the hosts' ports; cables between switches would show it a second time."""
         for packet in sockets.read_packets(opened):
-            if packet.interface not in hosts:
+            if packet.interface not in ports:
                 continue
             if packets.is_vrrp(packet.frame):
                 size = len(packet.frame)
                 head = _PCAP_RECORD.pack(*divmod(packet.wall, 1_000_000_000), size, size)
                 self._capture.write(head + packet.frame)
             if decoded := packets.decode(packet.frame):
-                self._note(packet.t, decoded[0], {"node": packet.interface, **decoded[1]})
+                self._note(packet.t, decoded[0], {"node": packet.interface.partition(".")[0], **decoded[1]})
 
     def flush(self) -> None:
         """Hand over what was noted."""
@@ -71,14 +71,14 @@ class Recorder:
         self._lines.append(json.dumps({"t": t, "kind": kind, **values}) + "\n")
 
 
-def record(prefix: str, capture: Path, nodes: list[str], hosts: frozenset[str]) -> None:
+def record(prefix: str, capture: Path, nodes: list[str], ports: frozenset[str]) -> None:
     """Record until standard input ends.
 
     Args:
         prefix: what the names of the lab's namespaces begin with.
         capture: the capture file to write.
         nodes: the hosts whose addresses are watched.
-        hosts: the hosts whose cables are watched.
+        ports: the switches' ports that are watched, each named after its host: n1, and n1.2 for a second cable.
     """
     poll = select.epoll()
     actions: dict[int, tuple[socket.socket, Callable[[socket.socket], None]]] = {}
@@ -91,7 +91,7 @@ def record(prefix: str, capture: Path, nodes: list[str], hosts: frozenset[str]) 
             actions[opened.fileno()] = (opened, _bound(recorder, node))
         kernel.enter(prefix + SWITCH)
         opened = sockets.packet_socket(packets.FILTER)
-        actions[opened.fileno()] = (opened, lambda opened: recorder.packets(hosts, opened))
+        actions[opened.fileno()] = (opened, lambda opened: recorder.packets(ports, opened))
         for number in (*actions, sys.stdin.fileno()):
             poll.register(number, select.EPOLLIN)
         sockets.take_real_time(1)
@@ -113,5 +113,5 @@ def _bound(recorder: Recorder, node: str) -> Callable[[socket.socket], None]:
 
 
 if __name__ == "__main__":
-    _, given_prefix, given_capture, given_nodes, given_hosts = sys.argv
-    record(given_prefix, Path(given_capture), given_nodes.split(","), frozenset(given_hosts.split(",")))
+    _, given_prefix, given_capture, given_nodes, given_ports = sys.argv
+    record(given_prefix, Path(given_capture), given_nodes.split(","), frozenset(given_ports.split(",")))

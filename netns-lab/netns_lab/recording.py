@@ -24,12 +24,12 @@ class Recorder:
     Args:
         prefix: what the names of its namespaces begin with.
         nodes: hosts whose kernels are watched.
-        hosts: hosts whose cables are watched.
+        ports: the switches' ports that are watched.
         directory: where the capture and the recorder's complaints go.
     """
 
-    def __init__(self, prefix: str, nodes: Sequence[str], hosts: Sequence[str], directory: Path) -> None:
-        self._argv = helper.command("recorder", prefix, str(directory / "vrrp.pcap"), ",".join(nodes), ",".join(hosts))
+    def __init__(self, prefix: str, nodes: Sequence[str], ports: Sequence[str], directory: Path) -> None:
+        self._argv = helper.command("recorder", prefix, str(directory / "vrrp.pcap"), ",".join(nodes), ",".join(ports))
         self._errors = directory / "recorder.log"
 
     @contextlib.contextmanager

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from netns_lab.agents.registry import agent_class
+from netns_lab.errors import CannotRunError
 from netns_lab.expressions import MS, show
 from netns_lab.faults.registry import heal, inject
 from netns_lab.history import History
@@ -25,8 +26,11 @@ from netns_lab.judges.registry import JUDGES
 from netns_lab.judges.wellformed import inspect
 from netns_lab.lab import Lab
 from netns_lab.scenario import Scenario, Step
+from netns_lab.service import VirtualRouter
 
 CONTROL_LIMIT_NS = 5 * MS
+_SLACK_NS = 3 * MS
+"""How much longer than its pace the control of a slow probe may stand still."""
 REPETITIONS = 3
 """How often a disturbed run is done again."""
 
@@ -85,10 +89,20 @@ def run_scenario(scenario: Scenario, kind: str, tell: Tell) -> Result:
         LabError: a step waited in vain, or a program did not start.
         CannotRunError: something is missing on this machine.
     """
-    agent_class(kind)
+    if why := unable(scenario, kind):
+        raise CannotRunError(f"{scenario.name}: {why}")
     runs = [_undisturbed(scenario, kind, tell, number) for number in range(1, scenario.settings.runs + 1)]
     findings = [combine([run.findings[index] for run in runs]) for index in range(len(scenario.expect))]
     return Result(scenario, kind, runs, findings)
+
+
+def unable(scenario: Scenario, kind: str) -> str | None:
+    """Why a scenario cannot be run with a kind of agent, in one line; None where it can.
+
+    Raises:
+        CannotRunError: the agent is not there at all.
+    """
+    return agent_class(kind).unable(scenario.service, scenario.faults())
 
 
 def combine(findings: Sequence[Finding]) -> Finding:
@@ -119,9 +133,9 @@ def _undisturbed(scenario: Scenario, kind: str, tell: Tell, number: int) -> Run:
     repeated = 0
     while True:
         tell(f"{scenario.name}: run {number} of {scenario.settings.runs} with {kind}")
-        history = _record(scenario, kind, tell)
+        history = record(scenario, kind, tell)
         gap = control_gap(history)
-        disturbed = gap is not None and gap > CONTROL_LIMIT_NS
+        disturbed = gap is not None and gap > max(CONTROL_LIMIT_NS, scenario.settings.pace_ns + _SLACK_NS)
         if not disturbed or repeated == REPETITIONS:
             break
         repeated += 1
@@ -134,8 +148,16 @@ def _undisturbed(scenario: Scenario, kind: str, tell: Tell, number: int) -> Run:
 
 def judge(scenario: Scenario, history: History) -> list[Finding]:
     """What a history says to the expectations of a scenario, in their order."""
-    address = scenario.service.address
-    return [JUDGES[one.judge](Case(history, address, one.options)) for one in scenario.expect]
+    routers = scenario.service.virtual_routers()
+    return [
+        JUDGES[one.judge](Case(history, _watched(routers, one.options.get("network", 1)), one.options))
+        for one in scenario.expect
+    ]
+
+
+def _watched(routers: Sequence[VirtualRouter], network: int) -> str:
+    """The shared address on a network."""
+    return next(router.address for router in routers if router.network == network)
 
 
 def _doubted(finding: Finding) -> Finding:
@@ -145,14 +167,14 @@ def _doubted(finding: Finding) -> Finding:
     return finding
 
 
-def _record(scenario: Scenario, kind: str, tell: Tell) -> History:
-    """Do the steps in a new lab, and return what was recorded."""
+def record(scenario: Scenario, kind: str, tell: Tell) -> History:
+    """Do the steps once in a new lab, and return what was recorded; arguments and errors as for `run_scenario`."""
     settings, service = scenario.settings, scenario.service
     with Lab(settings.topology()) as lab:
         start_all(lab, scenario, kind)
         first, *rest = scenario.steps
         _do(lab, first, tell)
-        with lab.probing(settings.probe, service):
+        with lab.probing(settings.probe, service, settings.pace_ns):
             time.sleep(0.2)
             for step in rest:
                 _do(lab, step, tell)
@@ -173,6 +195,8 @@ def start_all(lab: Lab, scenario: Scenario, kind: str) -> None:
 
 def _do(lab: Lab, step: Step, tell: Tell) -> None:
     """Do one step."""
+    if step.mark and not (step.fault or step.heal):  # those mark the moment themselves
+        lab.history.add("step", step="marked", mark=step.mark)
     if step.wait is not None:
         time.sleep(step.wait / 1_000_000_000)
     elif step.settle is not None:
@@ -186,3 +210,6 @@ def _do(lab: Lab, step: Step, tell: Tell) -> None:
     elif step.heal is not None and step.node is not None:
         tell(f"  {step.heal} on {step.node} is over")
         heal(lab, step.heal, step.node, step.mark)
+    for _ in range(step.repeat or 0):
+        for repeated in step.steps:
+            _do(lab, repeated, tell)

@@ -11,117 +11,34 @@
     expect:
       - outage: {after: pulled, under: active_down_interval + 20ms}
 
-A file may say `extends: NAME`: it takes over what it does not give itself, its settings are laid over those of the
-other, and its expectations are added. Mistakes in a file or a `--set` are told all at once, by their place in the
-file.
+`- {repeat: 8, steps: [...]}` does steps again and again. An expectation with `network: 2` is about the address on the
+second network. A file may say `extends: NAME`: it takes over what it does not give itself, its settings are laid over
+those of the other, and its expectations are added. Mistakes in a file or a `--set` are told all at once, by their place
+in the file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Any, Self, cast
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from netns_lab.errors import CannotRunError
-from netns_lab.expressions import MS, NAMES, evaluate, parse_duration
+from netns_lab.expressions import MS, NAMES, evaluate
 from netns_lab.faults.registry import FAULTS
 from netns_lab.judges.registry import JUDGES
-from netns_lab.probes.client import Kind
-from netns_lab.service import Family, Service, Transport
-from netns_lab.topology import Topology
-
-
-def _duration(value: object) -> int:
-    """A duration of a file, in nanoseconds."""
-    if isinstance(value, str | int | float):
-        return parse_duration(value)
-    raise ValueError(f"{value!r} is no duration; write 250ms, 1s, 2m or a number of seconds")
-
-
-Duration = Annotated[int, BeforeValidator(_duration)]
-"""Nanoseconds; in a file `250ms`, `1s` or a number of seconds."""
+from netns_lab.service import Service
+from netns_lab.settings import STRICT, Duration, Settings
 
 _HERE = Path(__file__).parent
-_STRICT = ConfigDict(extra="forbid", frozen=True)
-_FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-
-
-class Settings(BaseModel):
-    """What a lab is made of and what its agents are asked; each may be given with `--set KEY=VALUE`.
-
-    Attributes:
-        nodes: how many nodes run an agent; they are called n1, n2, ..., the first one preferred.
-        interval: advertisement interval.
-        version: VRRP version.
-        family: of the shared address.
-        transport: unicast or multicast.
-        preempt: whether a preferred node takes the role back.
-        track: `proxy`, or nothing.
-        grace: how long a dead proxy may take to be back.
-        probe: how the client asks.
-        webs: how many web servers stand behind the proxies; none: there are no proxies.
-        access_switches: nodes with a switch of their own.
-        runs: how often the scenario is run; times are judged by their medians.
-    """
-
-    model_config = _STRICT
-
-    nodes: int = Field(default=3, ge=2, le=20)
-    interval: Duration = 1000 * MS
-    version: Literal[2, 3] = 3
-    family: Family = "ipv4"
-    transport: Transport = "unicast"
-    preempt: bool = True
-    track: Literal["proxy"] | None = None
-    grace: Duration | None = None
-    probe: Kind = "icmp"
-    webs: int = Field(default=0, ge=0, le=9)
-    access_switches: tuple[str, ...] = ()
-    runs: int = Field(default=1, ge=1, le=99)
-
-    @field_validator("version", mode="before")
-    @classmethod
-    def _number(cls, value: object) -> object:
-        return int(value) if isinstance(value, str) and value.isdigit() else value
-
-    @field_validator("preempt", mode="before")
-    @classmethod
-    def _flag(cls, value: object) -> object:
-        return _FLAGS.get(value.lower(), value) if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _needs_webs(self) -> Self:
-        if not self.webs and (self.probe == "http" or self.track):
-            raise ValueError("probe: http and track: proxy need web servers; set webs to 1 or more")
-        return self
-
-    def names(self) -> tuple[str, ...]:
-        """The names of the nodes."""
-        return tuple(f"n{number}" for number in range(1, self.nodes + 1))
-
-    def topology(self) -> Topology:
-        """What is to be built."""
-        return Topology(nodes=self.names(), webs=self.webs, access_switches=self.access_switches)
-
-    def service(self) -> Service:
-        """What is asked of the agents."""
-        return Service(
-            family=self.family,
-            version=self.version,
-            transport=self.transport,
-            interval_ms=self.interval // MS,
-            preempt=self.preempt,
-            track=self.track,
-            grace_ms=None if self.grace is None else self.grace // MS,
-        )
 
 
 class Step(BaseModel):
-    """One step; exactly one of `settle`, `advert`, `wait`, `fault` and `heal`.
+    """One step; exactly one of `settle`, `advert`, `wait`, `fault`, `heal` and `repeat`.
 
     Attributes:
         settle: wait until this node alone holds the address.
@@ -129,32 +46,45 @@ class Step(BaseModel):
         wait: let time pass.
         fault: a kind of fault that is done to `node`.
         heal: a kind of fault that is undone.
-        node: the node that it is about.
-        mark: what expectations call this moment.
+        repeat: how often `steps` are done.
+        steps: what is repeated.
+        node: the host that a fault is about.
+        mark: what expectations call this moment, at the beginning of the step.
         within: how long `settle` and `advert` may take.
     """
 
-    model_config = _STRICT
+    model_config = STRICT
 
     settle: str | None = None
     advert: str | None = None
     wait: Duration | None = None
     fault: str | None = None
     heal: str | None = None
+    repeat: int | None = Field(default=None, ge=1)
+    steps: tuple[Step, ...] = ()
     node: str | None = None
     mark: str | None = None
     within: Duration = 20_000 * MS
 
     @model_validator(mode="after")
     def _one_thing(self) -> Self:
-        if sum(what is not None for what in (self.settle, self.advert, self.wait, self.fault, self.heal)) != 1:
-            raise ValueError("a step is exactly one of settle, advert, wait, fault, heal")
+        kinds = (self.settle, self.advert, self.wait, self.fault, self.heal, self.repeat)
+        if sum(what is not None for what in kinds) != 1:
+            raise ValueError("a step is exactly one of settle, advert, wait, fault, heal, repeat")
+        if bool(self.repeat) != bool(self.steps) or any(step.mark for step in self.steps):
+            raise ValueError("repeat goes with steps, which have no marks")
         kind = self.fault or self.heal
         if kind and kind not in FAULTS:
             raise ValueError(f"no fault is called {kind!r}; there are {', '.join(FAULTS)}")
         if kind and not self.node:
             raise ValueError(f"{kind} needs a node")
         return self
+
+    def everything(self) -> Iterator[Step]:
+        """This step and those that it repeats."""
+        yield self
+        for step in self.steps:
+            yield from step.everything()
 
 
 class Expectation(BaseModel):
@@ -165,7 +95,7 @@ class Expectation(BaseModel):
         options: what it is told.
     """
 
-    model_config = _STRICT
+    model_config = STRICT
 
     judge: str
     options: Mapping[str, Any]
@@ -196,7 +126,7 @@ class Scenario(BaseModel):
         expect: what has to come out.
     """
 
-    model_config = _STRICT
+    model_config = STRICT
 
     name: str
     question: str
@@ -211,17 +141,26 @@ class Scenario(BaseModel):
             after = expectation.options.get("after")
             if after is not None and after not in marks:
                 raise ValueError(f"{expectation.judge} is about {after!r}, which no step is marked with")
-        known = self.settings.names()
+            if expectation.judge in {"failed_requests", "lost_connections"} and self.settings.probe == "icmp":
+                raise ValueError(f"{expectation.judge} counts requests; set probe to http or http-kept")
+            if "network" in expectation.options and not self.settings.group:
+                raise ValueError(f"{expectation.judge} is about the second network; set group to true")
+        known = self.settings.names() + self.settings.web_names()
         for name in self._named():
             if name not in known:
                 raise ValueError(f"there is no node {name!r}; there are {', '.join(known)}")
         return self
 
-    def _named(self) -> Iterable[str]:
+    def faults(self) -> set[str]:
+        """The kinds of faults that are done."""
+        return {step.fault for first in self.steps for step in first.everything() if step.fault}
+
+    def _named(self) -> Iterator[str]:
         yield from self.settings.access_switches
-        for step in self.steps:
-            if name := step.settle or step.advert or step.node:
-                yield name
+        for first in self.steps:
+            for step in first.everything():
+                if name := step.settle or step.advert or step.node:
+                    yield name
         for expectation in self.expect:
             if name := expectation.options.get("node"):
                 yield name

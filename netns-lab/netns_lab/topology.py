@@ -11,10 +11,13 @@
                                              n1 ── eth0    and keep the carrier.
 
 Hosts are of four kinds: nodes run an agent (and a proxy), webs are back ends, `client` probes, `ref` has an address
-that never moves, for the control probe. All addresses are 10.88.0.0/24 and fd88::/64: namespaces keep parallel labs
-apart, so every lab uses the same ones. Nothing here is switched on that would hide a fault: no promoted secondaries,
-no proxy ARP, reverse-path filter as Debian sets it; router advertisements are ignored and duplicate address detection
-is off, so that addresses are usable the moment a lab stands.
+that never moves, for the control probe, and is everybody's gateway. All addresses are 10.88.0.0/24 and fd88::/64:
+namespaces keep parallel labs apart, so every lab uses the same ones. Nodes may have a second cable, `eth1`, to a switch
+`inside` with nothing else on it (10.89.0.0/24, fd89::/64; the ports are called n1.2, n2.2, ...).
+
+Nothing here is switched on that would hide a fault: no promoted secondaries, no proxy ARP, reverse-path filter as
+Debian sets it; router advertisements are ignored and duplicate address detection is off, so that addresses are usable
+the moment a lab stands.
 """
 
 from __future__ import annotations
@@ -24,11 +27,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from netns_lab import kernel
+from netns_lab.service import Family, lab_address
 
 CORE = "core"
+INSIDE = "inside"
 SWITCH = "sw"
 CLIENT = "client"
 REFERENCE = "ref"
+_REFERENCE_NUMBER = 251
 
 _SYSCTLS = {
     "ipv6/conf/all/accept_ra": 0,
@@ -53,7 +59,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One network namespace with one cable.
+    """One network namespace with a cable, or two.
 
     Attributes:
         name: at most 12 characters; also the name of its port on the switch.
@@ -68,21 +74,21 @@ class Host:
     @property
     def ipv4(self) -> str:
         """Its own IPv4 address, without a length."""
-        return f"10.88.0.{self.number}"
+        return self.address("ipv4")
 
     @property
     def ipv6(self) -> str:
         """Its own global IPv6 address, without a length."""
-        return f"fd88::{self.number}"
+        return self.address("ipv6")
 
     @property
     def mac(self) -> str:
         """The MAC address of its `eth0`; locally administered, and told apart at a glance in a capture."""
         return f"02:88:00:00:00:{self.number:02x}"
 
-    def address(self, family: str) -> str:
-        """Its own address of a family, `ipv4` or `ipv6`."""
-        return self.ipv6 if family == "ipv6" else self.ipv4
+    def address(self, family: Family, network: int = 1) -> str:
+        """Its own address of a family, in the first network or the second."""
+        return lab_address(family, network, self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +99,17 @@ class Topology:
         nodes: names of the nodes that run an agent, in order of preference.
         webs: how many web servers stand behind the proxies.
         access_switches: nodes that hang on a switch of their own, which is cabled to the core switch.
+        networks: 2: every node has a second cable.
+        service_time_ms: how long a web server takes for an answer.
+        tls: the proxies speak https as well.
     """
 
     nodes: Sequence[str] = ("n1", "n2", "n3")
     webs: int = 0
     access_switches: Sequence[str] = ()
+    networks: int = 1
+    service_time_ms: int = 0
+    tls: bool = False
 
     def hosts(self) -> Iterator[Host]:
         """Every host, nodes first in their order."""
@@ -106,7 +118,7 @@ class Topology:
         for number in range(1, self.webs + 1):
             yield Host(f"w{number}", Role.WEB, 200 + number)
         yield Host(CLIENT, Role.CLIENT, 250)
-        yield Host(REFERENCE, Role.REFERENCE, 251)
+        yield Host(REFERENCE, Role.REFERENCE, _REFERENCE_NUMBER)
 
     def bridge(self, host: str) -> str:
         """The bridge that a host's cable is plugged into."""
@@ -114,7 +126,12 @@ class Topology:
 
     def bridges(self) -> list[str]:
         """Every bridge, the core first."""
-        return [CORE, *(self.bridge(node) for node in self.access_switches)]
+        inside = [INSIDE] if self.networks > 1 else []
+        return [CORE, *(self.bridge(node) for node in self.access_switches), *inside]
+
+    def ports(self, host: str) -> list[str]:
+        """The switches' ports that a host's cables are plugged into, by the number of the network."""
+        return [host, f"{host}.2"] if self.networks > 1 and host in self.nodes else [host]
 
 
 def build(topology: Topology, prefix: str) -> None:
@@ -135,21 +152,27 @@ def build(topology: Topology, prefix: str) -> None:
     # The switch itself speaks no IPv6: it would only add noise to every capture.
     kernel.write_sysctls(switch, {"ipv6/conf/default/disable_ipv6": 1})
     kernel.ip_batch(
-        f"link add name {host.name} netns {switch} type veth "
-        f"peer name eth0 address {host.mac} netns {prefix}{host.name}"
+        f"link add name {port} netns {switch} type veth "
+        f"peer name eth{index} address {host.mac} netns {prefix}{host.name}"
         for host in hosts
+        for index, port in enumerate(topology.ports(host.name))
     )
     kernel.ip_batch(_switch_lines(topology, hosts), switch)
     for host in hosts:
-        kernel.ip_batch(
-            (
-                "link set lo up",
-                "link set eth0 up",
-                f"addr add {host.ipv4}/24 brd + dev eth0",
-                f"addr add {host.ipv6}/64 dev eth0 nodad",
-            ),
-            prefix + host.name,
-        )
+        kernel.ip_batch(_host_lines(topology, host), prefix + host.name)
+
+
+def _host_lines(topology: Topology, host: Host) -> Iterator[str]:
+    """What gives a host its addresses, as lines of ip(8) for its namespace."""
+    yield "link set lo up"
+    for network, _ in enumerate(topology.ports(host.name), start=1):
+        interface = f"eth{network - 1}"
+        yield f"link set {interface} up"
+        yield f"addr add {host.address('ipv4', network)}/24 brd + dev {interface}"
+        yield f"addr add {host.address('ipv6', network)}/64 dev {interface} nodad"
+    if host.role is not Role.REFERENCE:
+        yield f"route add default via {lab_address('ipv4', 1, _REFERENCE_NUMBER)}"
+        yield f"route add ::/0 via {lab_address('ipv6', 1, _REFERENCE_NUMBER)}"
 
 
 def _switch_lines(topology: Topology, hosts: Sequence[Host]) -> Iterator[str]:
@@ -160,6 +183,8 @@ def _switch_lines(topology: Topology, hosts: Sequence[Host]) -> Iterator[str]:
         yield f"link set dev {bridge} up"
     for host in hosts:
         yield f"link set dev {host.name} master {topology.bridge(host.name)} up"
+        for port in topology.ports(host.name)[1:]:
+            yield f"link set dev {port} master {INSIDE} up"
     for node in topology.access_switches:
         yield f"link add name to-{node} type veth peer name up-{node}"
         yield f"link set dev to-{node} master {CORE} up"

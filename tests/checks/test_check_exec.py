@@ -34,9 +34,16 @@ def run(make: Make) -> Run:
 
     async def probe(*argv: str) -> Result:
         with trio.fail_after(5):
-            return await make(list(argv)).probe()
+            return await judged(make(list(argv)))
 
     return probe
+
+
+async def judged(check: ExecCheck) -> Result:
+    """One probe that comes to a verdict."""
+    result = await check.probe()
+    assert result is not None
+    return result
 
 
 def shell(text: str) -> list[str]:
@@ -76,9 +83,9 @@ async def test_a_program_is_found_through_path(run: Run) -> None:
 
 async def test_a_program_has_nobodys_rights_unless_a_user_is_named(make: Make) -> None:
     command = ["/usr/bin/id", "-un"]
-    assert (await make(command).probe()).detail == "exit 0: nobody"
-    assert (await make({"command": command}).probe()).detail == "exit 0: nobody"
-    assert (await make({"command": command, "user": "root"}).probe()).detail == "exit 0: root"
+    assert (await judged(make(command))).detail == "exit 0: nobody"
+    assert (await judged(make({"command": command}))).detail == "exit 0: nobody"
+    assert (await judged(make({"command": command, "user": "root"}))).detail == "exit 0: root"
 
 
 async def test_a_program_that_cannot_start_fails_the_check(run: Run, tmp_path: Path) -> None:
@@ -91,7 +98,7 @@ async def test_a_program_that_cannot_start_fails_the_check(run: Run, tmp_path: P
 async def test_a_file_that_is_no_program_fails_the_check(make: Make, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("data")
     (tmp_path / "data").chmod(0o755)
-    result = await make({"command": [f"{tmp_path}/data"], "user": "root"}).probe()
+    result = await judged(make({"command": [f"{tmp_path}/data"], "user": "root"}))
     assert result.detail == f"cannot start {tmp_path}/data: exec format error"
 
 
@@ -107,6 +114,30 @@ async def test_a_hung_program_is_killed_with_all_that_it_started(make: Make, tmp
         await _gone(int(pid))
 
 
+async def test_children_in_process_groups_of_their_own_are_killed_too(make: Make, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pid")
+    check = make({"command": shell(f"timeout 60 sh -c 'echo $$ > {tmp_path}/pid; exec sleep 60'"), "user": "root"})
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(check.probe)
+        pid = await trio.Path(tmp_path / "pid").read_text()
+        nursery.cancel_scope.cancel()
+    await _gone(int(pid))
+
+
+async def test_a_program_dies_with_its_launcher_which_says_nothing_about_the_service(
+    make: Make, launcher: Launcher, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pid")
+    check = make({"command": shell(f"echo $$ > {tmp_path}/pid; exec sleep 60"), "user": "root"})
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(check.probe)
+            pid = int(await trio.Path(tmp_path / "pid").read_text())
+            os.kill(launcher.pid, signal.SIGKILL)
+        await _gone(pid)
+        assert await check.probe() is None
+
+
 async def test_children_that_a_program_leaves_behind_do_not_hold_up_the_probe(run: Run) -> None:
     result = await run(*shell("sleep 60 & echo $!"))
     assert result.ok
@@ -115,11 +146,11 @@ async def test_children_that_a_program_leaves_behind_do_not_hold_up_the_probe(ru
 
 async def test_a_probe_that_was_cancelled_does_not_spoil_the_next_one(make: Make) -> None:
     check = make(shell("test -e /proc/self || sleep 60; echo fine"))
-    assert (await check.probe()).ok
+    assert (await judged(check)).ok
     for _ in range(20):
         with trio.move_on_after(0.001):
             await check.probe()
-    assert (await check.probe()).ok
+    assert (await judged(check)).ok
 
 
 async def test_a_program_that_cannot_be_killed_is_not_joined_by_a_second_one(
@@ -132,7 +163,7 @@ async def test_a_program_that_cannot_be_killed_is_not_joined_by_a_second_one(
         pid = int(await trio.Path(tmp_path / "pid").read_text())
         os.kill(launcher.pid, signal.SIGSTOP)  # so the program lives on, as in the kernel's arms
         nursery.cancel_scope.cancel()
-    result = await check.probe()
+    result = await judged(check)
     os.kill(launcher.pid, signal.SIGCONT)
     assert result == Result(ok=False, detail=f"cannot start /bin/sh: pid {pid} of the run before cannot be killed")
     await _gone(pid)

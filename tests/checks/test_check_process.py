@@ -350,6 +350,37 @@ class TestDeath:
             nursery.cancel_scope.cancel()
         assert not report.was_down
 
+    async def test_is_no_failure_while_the_successor_is_about_to_write_its_pidfile(
+        self, tmp_path: Path, children: Children
+    ) -> None:
+        pidfile = tmp_path / "pid"
+        child, successor = children.start(), children.start()
+        pidfile.write_text(str(child.pid))
+        report = Report()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.run, check_of(pidfile=str(pidfile), grace="1ms"), RARELY, report)
+            await report.until(lambda status: status.up)
+            pidfile.write_text("")
+            ended(child)
+            await trio.sleep(0.03)
+            pidfile.write_text(str(successor.pid))
+            await report.until(lambda status: status.detail == f"pid {successor.pid}")
+            nursery.cancel_scope.cancel()
+        assert not report.was_down
+
+    async def test_is_one_where_the_pidfile_stays_empty(self, tmp_path: Path, children: Children) -> None:
+        pidfile = tmp_path / "pid"
+        child = children.start()
+        pidfile.write_text(str(child.pid))
+        report = Report()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.run, check_of(pidfile=str(pidfile), grace="1ms"), RARELY, report)
+            await report.until(lambda status: status.up)
+            pidfile.write_text("")
+            ended(child)
+            await report.until(lambda status: not status.up)
+            nursery.cancel_scope.cancel()
+
     async def test_counts_in_full_where_the_timeout_is_shorter_than_the_grace(
         self, tmp_path: Path, children: Children
     ) -> None:

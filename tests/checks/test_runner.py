@@ -86,10 +86,16 @@ class TestTimetable:
         await watch(check, 3.5, Timing(SECOND, 300 * MS, rise=1, fall=1, start_up=False))
         assert check.asked == [0.0, 1.0, 2.0, 3.0]
 
-    async def test_instants_that_pass_during_a_probe_are_left_out(self, autojump_clock: MockClock) -> None:
+    async def test_a_probe_that_takes_too_long_is_followed_by_the_next_at_once(self, autojump_clock: MockClock) -> None:
         check = Script(OK, takes=2.5)
         await watch(check, 7, Timing(SECOND, 9 * SECOND, rise=1, fall=1, start_up=False))
-        assert check.asked == [0.0, 3.0, 6.0]
+        assert check.asked == [0.0, 2.5, 5.0]
+
+    async def test_where_the_timeout_is_the_interval_a_hung_service_is_seen_within_fall_of_them(
+        self, autojump_clock: MockClock
+    ) -> None:
+        seen = await watch(Script(OK, takes=60), 4, Timing(SECOND, SECOND, rise=1, fall=2, start_up=True))
+        assert [(at, up) for at, up, _ in seen][-1] == (2.0, False)
 
     async def test_the_offset_spreads_checks_apart(self, autojump_clock: MockClock) -> None:
         check = Script(OK)

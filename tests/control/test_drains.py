@@ -28,7 +28,7 @@ PATIENCE_S = 5.0  # of the real clock, for a worker thread
 
 class Core:
     def __init__(self) -> None:
-        self.heard: dict[Address, int] = {LB2: 0}
+        self.followed_by: Address | None = None
 
 
 class Group:
@@ -64,7 +64,7 @@ class Router:
     def taken(self) -> None:
         """Another node is Active."""
         for core in self.group.members:
-            core.heard[LB2] += 1
+            core.followed_by = LB2
         self.role = Role.INITIALIZE
         self._notify()
 

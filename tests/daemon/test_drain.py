@@ -19,7 +19,7 @@ defaults: {advert_interval: 100ms, hear_first: off}
 routers:
   web: {vrid: 51, addresses: [10.79.0.100/24]}
 """
-OWNER = FILE.replace("10.79.0.100", "10.79.0.11").replace("{vrid", "{priority: {lb1: 255, lb2: 100}, vrid")
+OWNER = FILE.replace("{vrid", "{priority: {lb1: 255, lb2: 100}, vrid")
 
 
 def ask(agent: Child, command: str, *arguments: str) -> tuple[int, str]:
@@ -79,6 +79,15 @@ def test_a_drain_outlives_the_agent(node: Namespace, number: signal.Signals, tex
     second.signal(number)
     second.ends()
     assert start(node, text).becomes("active")["drained"] is False
+
+
+def test_an_owner_whose_own_address_is_shared_cannot_be_drained(node: Namespace) -> None:
+    agent = start(node, OWNER.replace("10.79.0.100", "10.79.0.11"))
+    agent.becomes("active")
+    status, said = ask(agent, "drain", "--force")
+    assert status == 1
+    assert "its address is this node's own, which the agent does not take away" in said
+    assert agent.status()["routers"][0]["state"] == "active"
 
 
 def test_after_its_time_a_node_takes_part_again_by_itself(node: Namespace) -> None:

@@ -89,15 +89,18 @@ def test_nothing_survives_the_agent(node: Namespace, number: signal.Signals) -> 
     gone(pids)
 
 
-def test_a_launcher_that_dies_is_said_in_the_log_and_fails_the_check(node: Namespace) -> None:
+def test_a_launcher_that_dies_is_an_alarm_and_says_nothing_about_the_service(node: Namespace) -> None:
     agent = node.agent(FILE % (["/bin/true"], "200ms"))
     agent.becomes("active")
     launcher = launcher_of(agent)
     node.run("kill", "-KILL", str(launcher))
     assert "ERROR" in agent.says(f"the launcher (pid {launcher}) has ended")
-    router = agent.shows(lambda router: router["checks"][0]["state"] == "down")
-    said = f"cannot start /bin/true: the launcher (pid {launcher}) has ended; restart the agent"
-    assert router["checks"][0]["detail"] == said
+    [alarm] = agent.status()["alarms"]
+    said = f"the launcher (pid {launcher}) has ended; restart the agent"
+    assert (alarm["code"], alarm["detail"]) == ("launcher_gone", said)
+    time.sleep(1)  # several intervals of the check
+    router = agent.status()["routers"][0]
+    assert (router["state"], router["checks"][0]["state"]) == ("active", "up")
 
 
 def test_a_command_that_others_may_change_starts_no_agent(node: Namespace, tmp_path: Path) -> None:

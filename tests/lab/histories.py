@@ -34,7 +34,8 @@ class Story:
         return self.holds(at, node, held=False)
 
     def advert(self, at: float, node: str, priority: int, interval_ms: int = 1000, version: int = 3) -> Story:
-        return self._add(at, "advert", node=node, priority=priority, interval_ms=interval_ms, version=version)
+        values = {"priority": priority, "interval_ms": interval_ms, "version": version}
+        return self._add(at, "advert", node=node, vrid=51, destination="all", addresses=[ADDRESS], **values)
 
     def announces(self, at: float, node: str) -> Story:
         return self._add(at, "announcement", node=node, address=ADDRESS, mac="", form="arp-request")
@@ -43,6 +44,9 @@ class Story:
         for at in times:
             self._add(at, "reply", node=node, target=target, sent=at * MS)
         return self
+
+    def fails(self, at: float, reason: str, *, sent: float, kept: bool = False, target: str = "shared") -> Story:
+        return self._add(at, "failure", target=target, sent=round(sent * MS), reason=reason, kept=kept)
 
     def probed(self, at: float) -> Story:
         return self._add(at, "probes", target="shared", sent=1, pace_ns=MS)

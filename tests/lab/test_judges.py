@@ -97,8 +97,14 @@ def test_two_holders_before_the_moment_count_from_the_moment_on() -> None:
 
 def test_a_node_that_nobody_can_reach_is_no_second_holder_until_it_is_back() -> None:
     story = Story().holds(0, "n1").step(10, "switch-dead", mark="x", cut=True).holds(20, "n2")
-    story.step(500, "healed", cut=False).lets_go(530, "n1").end(600)
+    story.step(500, "switch-dead healed", cut=False).lets_go(530, "n1").end(600)
     assert story.judged("two_holders", after="x", under="1s").value == 30 * MS
+
+
+def test_a_node_that_is_cut_off_for_two_reasons_is_back_when_both_are_gone() -> None:
+    story = Story().step(0, "port-blocked", cut=True).step(1, "power-cut", cut=True, mark="x").holds(2, "n1")
+    story.holds(3, "n2").step(100, "power-cut healed", cut=False).step(200, "port-blocked healed", cut=False).end(250)
+    assert story.judged("two_holders", after="x", under="1s").value == 50 * MS
 
 
 def test_addresses_that_do_not_move_are_no_business_of_the_judges() -> None:
@@ -144,6 +150,99 @@ def test_the_last_announcement_has_to_be_that_of_who_serves() -> None:
 def test_a_change_that_nobody_announced_fails() -> None:
     story = Story().step(0, "x", mark="x").answers("n2", range(1, 100)).end(100)
     assert story.judged("announces_last", after="x").measured == "nobody announced"
+
+
+def loaded() -> Story:
+    """A hundred requests, and a moment in the middle."""
+    return Story().answers("n1", range(1, 50)).step(50, "x", mark="x").answers("n2", range(51, 100)).end(100)
+
+
+def test_every_failed_request_is_counted_with_its_reason() -> None:
+    story = (
+        loaded().probed(101).fails(60, "reset", sent=59).fails(70, "reset", sent=69).fails(71, "status 503", sent=70)
+    )
+    finding = story.judged("failed_requests", after="x", at_most=2)
+    assert (finding.outcome, finding.measured) == (FAILED, "3 of 52 requests: 2 reset, 1 status 503")
+    assert story.judged("failed_requests", after="x", at_most=3).outcome is PASSED
+
+
+def test_a_request_that_was_on_its_way_counts_and_one_of_another_time_or_target_does_not() -> None:
+    story = loaded().probed(101).fails(51, "reset", sent=20).fails(1090, "timeout", sent=90)
+    story.fails(30, "reset", sent=29).fails(1102, "timeout", sent=102).fails(60, "reset", sent=59, target="control")
+    assert story.judged("failed_requests", after="x", at_most=0).measured.startswith("2 of")
+
+
+def test_kept_connections_that_break_are_counted_apart() -> None:
+    story = loaded().probed(101).fails(60, "reset", sent=59, kept=True)
+    assert story.judged("failed_requests", after="x", at_most=0).outcome is PASSED
+    assert story.judged("lost_connections", after="x", at_most=0).outcome is FAILED
+    assert story.judged("lost_connections", after="x", at_most=1).outcome is PASSED
+
+
+def test_nothing_is_known_about_requests_where_none_was_made() -> None:
+    assert loaded().judged("failed_requests", after="x", at_most=0).outcome is UNKNOWN
+
+
+def test_the_role_has_moved_when_another_node_gets_the_address() -> None:
+    finding = failover().judged("moved", after="death", under="skew_time")
+    assert (finding.value, finding.outcome) == (59 * MS, PASSED)
+    assert finding.measured.endswith("to n2")
+    assert loaded().holds(0, "n1").judged("moved", after="x", under="1s").outcome is FAILED
+
+
+def test_a_renewed_address_is_no_change() -> None:
+    story = loaded().holds(0, "n1").holds(60, "n1").lets_go(70, "n2")
+    assert story.judged("no_change", after="x").outcome is PASSED
+    story.lets_go(80, "n1").holds(90, "n2")
+    finding = story.judged("no_change", after="x")
+    assert (finding.outcome, finding.measured) == (FAILED, "n1 loses it after 30.0 ms, n2 gets it after 40.0 ms")
+
+
+def test_a_node_that_is_cut_off_changes_the_role_too() -> None:
+    story = loaded().step(55, "port-blocked", node="n3", cut=True).holds(60, "n3")
+    assert story.judged("no_change", after="x").outcome is FAILED
+
+
+def test_a_repeated_priority_0_is_one_release() -> None:
+    story = loaded().advert(49, "n1", 250)
+    for at in (51, 52, 60):
+        story.advert(at, "n1", 0)
+    story.advert(62, "n2", 240).advert(70, "n1", 250).advert(80, "n1", 0).advert(90, "n3", 0)
+    finding = story.judged("releases", after="x", at_most=2)
+    assert (finding.outcome, finding.measured) == (FAILED, "3, 0 takeovers")
+    assert story.judged("releases", after="x", at_most=3).outcome is PASSED
+
+
+@pytest.mark.parametrize("judge", ["moved", "no_change"])
+def test_nothing_is_known_about_roles_where_the_kernel_dropped_events(judge: str) -> None:
+    assert failover().lost_events(1200).judged(judge, after="death", under="1s").outcome is UNKNOWN
+
+
+def advertised(*times: float) -> Story:
+    story = Story().step(0, "x", mark="x")
+    for at in times:
+        story.advert(at, "n1", 250, interval_ms=10)
+    return story.end(1000)
+
+
+def lateness(story: Story, **options: int) -> float | None:
+    return story.judged("lateness", after="x", under="1s", **options).value
+
+
+def test_an_advertisement_is_as_late_as_it_is_behind_its_grid() -> None:
+    assert lateness(advertised(1, 11, 21, 31)) == 0
+    assert lateness(advertised(1, 11, 24, 33, 41)) == 3 * MS
+    assert lateness(advertised(4, 11, 21, 33)) == 2 * MS  # the first one was late; the others tell the grid
+
+
+def test_a_pause_lays_a_new_grid() -> None:
+    assert lateness(advertised(*range(1, 100, 10), *range(107, 400, 10))) == 6 * MS
+    late = advertised(*range(1, 100, 10), *range(107, 400, 10))
+    assert lateness(late, percentile=50) == 0
+
+
+def test_lateness_is_unknown_where_nobody_advertises() -> None:
+    assert advertised().judged("lateness", after="x", under="1s").outcome is UNKNOWN
 
 
 def test_the_control_is_the_longest_gap_of_the_address_that_does_not_move() -> None:

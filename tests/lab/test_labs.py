@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -15,16 +18,19 @@ import pytest
 
 from netns_lab import helper, kernel
 from netns_lab.errors import CannotRunError, LabError
-from netns_lab.faults.registry import FAULTS, heal, inject
+from netns_lab.faults.registry import heal, inject
 from netns_lab.lab import Lab
 from netns_lab.node import wait_until
+from netns_lab.probes.client import Kind
 from netns_lab.rundir import BASE, PREFIX, sweep
 from netns_lab.runner import judge, run_scenario
 from netns_lab.scenario import load
-from netns_lab.service import Service
+from netns_lab.service import Check, Service, Track
 from netns_lab.topology import Topology
 
 pytestmark = pytest.mark.netns
+
+MS = 1_000_000
 
 FAST = Service(interval_ms=100)
 PAIR = Topology(nodes=("n1", "n2"))
@@ -152,7 +158,7 @@ def test_the_roles_are_those_that_the_kernel_shows(pair: Lab) -> None:
     assert pair.history.holders(FAST.address) == {"n1", "n2"}
 
 
-@pytest.mark.parametrize("kind", sorted(set(FAULTS) - {"proxy-killed", "switch-dead"}))
+@pytest.mark.parametrize("kind", ["agent-killed", "agent-stopped", "cable-pulled", "power-cut"])
 def test_a_fault_takes_the_role_away_and_healing_gives_it_back(pair: Lab, kind: str) -> None:
     inject(pair, kind, "n1")
     wait_until(lambda: "n2" in pair.history.holders(FAST.address), 10, "n2 to take over")
@@ -160,28 +166,207 @@ def test_a_fault_takes_the_role_away_and_healing_gives_it_back(pair: Lab, kind: 
     pair.wait_holder("n1")
 
 
-def test_a_dead_switch_leaves_the_carrier_and_cuts_the_node_off() -> None:
+@pytest.mark.parametrize("kind", ["switch-dead", "port-blocked"])
+def test_a_switch_that_forwards_nothing_leaves_the_carrier_and_cuts_the_node_off(kind: str) -> None:
     with Lab(Topology(nodes=("n1", "n2"), access_switches=("n1",))) as lab:
-        reach = ["n2", "n1"]
-        assert arrives(lab, *reach)
-        inject(lab, "switch-dead", "n1")
-        assert lab.node("n1").run("cat", "/sys/class/net/eth0/carrier").stdout == "1\n"
-        assert not arrives(lab, *reach)
-        heal(lab, "switch-dead", "n1")
-        assert arrives(lab, *reach)
+        assert arrives(lab, "n2", "n1")
+        inject(lab, kind, "n1")
+        assert carrier(lab, "n1", "eth0")
+        assert not arrives(lab, "n2", "n1")
+        heal(lab, kind, "n1")
+        assert arrives(lab, "n2", "n1")
 
 
-def arrives(lab: Lab, source: str, target: str) -> bool:
+def test_a_node_boots_behind_a_blocked_port() -> None:
+    with Lab(PAIR) as lab:
+        lab.start_agent("n1", "keepalived", FAST)
+        inject(lab, "power-cut", "n1")
+        inject(lab, "port-blocked", "n1")
+        heal(lab, "power-cut", "n1")
+        assert carrier(lab, "n1", "eth0")
+        assert not arrives(lab, "n2", "n1")
+        assert lab.history.cut_off() == {"n1"}
+        heal(lab, "port-blocked", "n1")
+        assert arrives(lab, "n2", "n1")
+
+
+def test_a_node_with_two_networks_loses_the_cable_of_one() -> None:
+    with Lab(Topology(nodes=("n1", "n2"), networks=2)) as lab:
+        assert arrives(lab, "n2", "n1", network=2)
+        inject(lab, "second-cable-pulled", "n1")
+        assert (carrier(lab, "n1", "eth0"), carrier(lab, "n1", "eth1")) == (True, False)
+        assert arrives(lab, "n2", "n1")
+        assert not arrives(lab, "n2", "n1", network=2)
+        heal(lab, "second-cable-pulled", "n1")
+        assert arrives(lab, "n2", "n1", network=2)
+        with pytest.raises(LabError, match="ref has no second cable"):
+            lab.set_cable("ref", plugged=False, network=2)
+
+
+def test_a_lost_gateway_is_lost_to_one_node_alone() -> None:
+    with Lab(PAIR) as lab:
+        inject(lab, "gateway-lost", "n1")
+        assert [pings(lab, node) for node in PAIR.nodes] == [False, True]
+        heal(lab, "gateway-lost", "n1")
+        assert pings(lab, "n1")
+
+
+def test_a_node_reads_its_own_health_at_the_same_place_as_every_other() -> None:
+    with Lab(PAIR) as lab:
+        inject(lab, "health-bad", "n1")
+        read = [lab.node(node).run("cat", "/run/netns-lab/node/health").stdout for node in PAIR.nodes]
+        assert read == ["-50\n", "0\n"]
+        heal(lab, "health-bad", "n1")
+        assert lab.node("n1").run("cat", "/run/netns-lab/node/health").stdout == "0\n"
+
+
+def carrier(lab: Lab, node: str, interface: str) -> bool:
+    """Whether an interface of a node has a carrier."""
+    return lab.node(node).run("cat", f"/sys/class/net/{interface}/carrier").stdout == "1\n"
+
+
+def arrives(lab: Lab, source: str, target: str, network: int = 1) -> bool:
     """Whether an ARP request gets from one node to another."""
-    address = lab.node(target).host.ipv4
-    lab.node(source).run("ip", "neigh", "flush", "dev", "eth0")
+    address = lab.node(target).host.address("ipv4", network)
+    lab.node(source).run("ip", "neigh", "flush", "dev", f"eth{network - 1}")
     lab.node(source).run("bash", "-c", f"exec 3<>/dev/udp/{address}/9; echo x >&3")
     time.sleep(0.05)
     return "lladdr" in lab.node(source).run("ip", "neigh", "show", address).stdout
 
 
+def pings(lab: Lab, node: str) -> bool:
+    """Whether the gateway answers a node."""
+
+    def ask() -> bool:
+        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as opened:
+            opened.settimeout(0.3)
+            opened.connect((lab.node("ref").host.ipv4, 0))
+            opened.send(bytes.fromhex("0800f7ff00000000"))
+            try:
+                return bool(opened.recv(64))
+            except TimeoutError:
+                return False
+
+    return kernel.inside(lab.node(node).namespace, ask)
+
+
+@pytest.fixture(scope="module")
+def proxies() -> Iterator[Lab]:
+    """A node with a proxy and two web servers, and nobody who watches them."""
+    with Lab(Topology(nodes=("n1",), webs=2, tls=True)) as lab:
+        lab.start_proxies()
+        wait_until(lambda: ask_proxy(lab) == 200, 5, "the proxy to find its back ends")
+        yield lab
+
+
+def ask_proxy(lab: Lab) -> int:
+    """The status that the proxy of n1 answers with; 0 where it does not."""
+
+    def ask() -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", timeout=0.3)
+        try:
+            connection.request("GET", "/")
+            return connection.getresponse().status
+        except OSError:
+            return 0
+        finally:
+            connection.close()
+
+    return kernel.inside(lab.node("n1").namespace, ask)
+
+
+@pytest.mark.parametrize(
+    ("kind", "hosts", "status"),
+    [
+        ("proxy-killed", ["n1"], 0),
+        ("proxy-frozen", ["n1"], 0),
+        ("webs-lost", ["n1"], 503),
+        ("web-bad", ["w1", "w2"], 503),
+        ("web-killed", ["w1", "w2"], 503),
+    ],
+)
+def test_a_fault_of_the_service_is_seen_by_a_client_until_it_is_healed(
+    proxies: Lab, kind: str, hosts: list[str], status: int
+) -> None:
+    for host in hosts:
+        inject(proxies, kind, host)
+    wait_until(lambda: ask_proxy(proxies) == status, 5, f"status {status}")
+    for host in hosts:
+        heal(proxies, kind, host)
+    wait_until(lambda: ask_proxy(proxies) == 200, 5, "the service to be well again")
+
+
+@pytest.mark.parametrize("kind", ["proxy-reloaded", "proxy-restarted"])
+def test_a_reloaded_or_restarted_proxy_is_another_process_that_serves(proxies: Lab, kind: str) -> None:
+    before = proxies.node("n1").processes["proxy"]
+    inject(proxies, kind, "n1")
+    wait_until(lambda: not before.running, 5, "the old process to end")
+    wait_until(lambda: ask_proxy(proxies) == 200, 5, "the new one to serve")
+    heal(proxies, kind, "n1")
+    assert int((proxies.node("n1").directory / "proxy.pid").read_text()) != before.pid
+
+
+def test_a_wrong_certificate_is_one_that_the_trusted_file_does_not_prove(proxies: Lab) -> None:
+    assert shakes_hands(proxies)
+    inject(proxies, "certificate-wrong", "n1")
+    wait_until(lambda: not shakes_hands(proxies), 5, "the new certificate")
+    heal(proxies, "certificate-wrong", "n1")
+    assert shakes_hands(proxies)
+
+
+def shakes_hands(lab: Lab) -> bool:
+    """Whether the certificate of the proxy is trusted."""
+    context = ssl.create_default_context(cafile=str(lab.node("n1").directory / "trusted.pem"))
+
+    def connect() -> bool:
+        with socket.create_connection(("127.0.0.1", 443), timeout=1) as opened:
+            try:
+                context.wrap_socket(opened, server_hostname="127.0.0.1").close()
+            except ssl.SSLError:
+                return False
+            return True
+
+    return kernel.inside(lab.node("n1").namespace, connect)
+
+
+def test_a_fault_of_something_that_is_not_there_says_so() -> None:
+    with Lab(PAIR) as lab:
+        for kind, node, why in (
+            ("proxy-frozen", "n1", "n1 runs no proxy"),
+            ("webs-lost", "n1", "without web servers"),
+            ("web-bad", "n2", "n2 is no web server"),
+            ("agent-drained", "n1", "no agent was started on n1"),
+        ):
+            with pytest.raises(LabError, match=why):
+                inject(lab, kind, node)
+
+
+@pytest.mark.parametrize("kind", ["http", "http-kept"])
+def test_every_request_of_the_probe_is_answered_or_fails_with_its_reason(kind: Kind) -> None:
+    with Lab(Topology(nodes=("n1",), webs=1, service_time_ms=20)) as lab:
+        lab.start_proxies()
+        wait_until(lambda: ask_proxy(lab) == 200, 5, "the proxy to find its back end")
+        kernel.ip_batch([f"addr add {FAST.prefixed} dev eth0"], lab.node("n1").namespace)
+        with lab.probing(kind, FAST, 5 * MS):
+            time.sleep(0.5)
+            inject(lab, "proxy-killed", "n1")
+            time.sleep(0.2)
+        answered, failed = (
+            [e for e in lab.history.events(what) if e["target"] == "shared"] for what in ("reply", "failure")
+        )
+        sent = next(e["sent"] for e in lab.history.events("probes") if e["target"] == "shared")
+    assert len(answered) + len(failed) == sent
+    assert min(event.t - event["sent"] for event in answered) >= 20 * MS
+    # Those on their way when the proxy died: on new connections, or on ones that had answered before.
+    on_their_way = [event for event in failed if event["reason"] in {"closed", "reset"}]
+    assert any(event["kept"] for event in on_their_way) is (kind == "http-kept")
+    assert len(on_their_way) in range(1, 10)
+    assert {event["reason"] for event in failed if event not in on_their_way} == {"refused"}
+
+
 def test_the_proxies_answer_through_the_shared_address_with_their_names() -> None:
-    service = Service(interval_ms=100, track="proxy")
+    check = Check("proxy", "process", {"name": "haproxy"})
+    service = Service(interval_ms=100, checks=(check,), track=(Track("proxy"),))
     with Lab(Topology(nodes=("n1", "n2"), webs=2)) as lab:
         lab.start_proxies()
         for node in ("n1", "n2"):

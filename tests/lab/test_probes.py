@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from netns_lab.probes.http import who
+from netns_lab.probes.http import is_whole, who
 from netns_lab.sockets import parse_addresses
 from netns_lab.web import answer
 
@@ -20,6 +20,13 @@ def test_a_back_end_answers_with_a_length_that_is_right() -> None:
     head, _, body = answer("w1").partition(b"\r\n\r\n")
     assert body == b"hello from w1\n"
     assert f"Content-Length: {len(body)}".encode() in head
+
+
+def test_an_answer_is_whole_with_its_head_and_all_of_its_body() -> None:
+    whole = answer("w1")
+    assert is_whole(whole)
+    assert not any(is_whole(whole[:length]) for length in range(len(whole)))
+    assert is_whole(b"HTTP/1.1 204 No Content\r\n\r\n")
 
 
 def message(kind: int, *attributes: tuple[int, bytes]) -> bytes:

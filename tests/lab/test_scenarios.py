@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from netns_lab.errors import CannotRunError
+from netns_lab.runner import run_scenario, unable
 from netns_lab.scenario import available, load
+from netns_lab.service import Check, Track
 
 MS = 1_000_000
 
@@ -49,6 +51,30 @@ def test_a_scenario_that_extends_another_takes_over_what_it_does_not_give() -> N
     assert fast.question != base.question
 
 
+def test_checks_and_tracks_are_data_that_every_agent_gets(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    checks = "{uplink: {link: eth1}, web: {http: {url: u}, interval: 200ms, fall: 3, times: 2}}"
+    settings = f"settings: {{checks: {checks}, track: [web, {{check: uplink, weight: -50}}]}}"
+    file.write_text(f"{settings}\n{GOOD}")
+    service = load(str(file)).service
+    assert service.checks == (
+        Check("uplink", "link", "eth1"),
+        Check("web", "http", {"url": "u"}, {"fall": 3, "interval": "200ms"}, 2),
+    )
+    assert service.tracked(0) == [Track("web-1"), Track("web-2"), Track("uplink", -50)]
+
+
+def test_a_scenario_knows_its_faults_also_those_that_it_repeats(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    repeated = "- {repeat: 2, steps: [{fault: agent-drained, node: n1}]}"
+    file.write_text(GOOD.replace("- settle: n1", repeated))
+    scenario = load(str(file))
+    assert scenario.faults() == {"agent-drained", "cable-pulled"}
+    assert unable(scenario, "keepalived") == "keepalived cannot be drained"
+    with pytest.raises(CannotRunError, match="mine: keepalived cannot be drained"):
+        run_scenario(scenario, "keepalived", lambda _: None)
+
+
 def test_a_file_of_ones_own_is_loaded_by_its_path(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(GOOD)
@@ -69,6 +95,14 @@ def test_a_file_of_ones_own_is_loaded_by_its_path(tmp_path: Path) -> None:
         ("steps:", "stairs:", "stairs: unknown key"),
         ("question: What if?", "question: What if?\nsettings: {probe: http}", "need web servers"),
         ("question: What if?", "question: What if?\nsettings: {nodes: 1}", "settings.nodes"),
+        ("question: What if?", "question: What if?\nsettings: {track: [web]}", "no check is called 'web'"),
+        ("question: What if?", "question: What if?\nsettings: {checks: {web: {tcp: a, http: b}}}", "'web' is one kind"),
+        ("question: What if?", "question: What if?\nsettings: {group: true}", "set networks to 2"),
+        ("outage: {after: pulled, under: 10ms}", "failed_requests: {after: pulled, at_most: 0}", "set probe to http"),
+        ("after: pulled, under", "network: 2, after: pulled, under", "set group to true"),
+        ("- settle: n1", "- {repeat: 2, steps: [{wait: 1s, mark: m}]}", "no marks"),
+        ("- settle: n1", "- repeat: 2", "repeat goes with steps"),
+        ("- settle: n1", "- {repeat: 2, steps: [{settle: n9}]}", "no node 'n9'"),
         ("question: What if?", "extends: nowhere", "'nowhere'"),
         (GOOD, "- 1", "a scenario is a mapping"),
         (GOOD, "{", "while parsing"),

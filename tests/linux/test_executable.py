@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from vrrpd.linux.executable import problem
+from vrrpd.linux.executable import exposure, problem
 
 DAEMON = 1  # a user and a group that every Debian has
 NOBODY_ID = 0xFFFFFFFF  # of an entry that is about no particular user
@@ -194,6 +194,25 @@ def test_an_access_control_list_may_give_what_the_mode_does_not(program: Path) -
     assert problem(str(program), "nobody") is None
 
 
+def test_an_access_control_list_that_lets_somebody_change_roots_program_is_refused(program: Path) -> None:
+    # user::rwx user:nobody:rwx group::--- mask::rwx other::---
+    entries = [(1, 7, NOBODY_ID), (2, 7, 65534), (4, 0, NOBODY_ID), (16, 7, NOBODY_ID), (32, 0, NOBODY_ID)]
+    try:
+        stored = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+        os.setxattr(program, "system.posix_acl_access", stored)
+    except OSError:
+        pytest.skip("this file system has no access control lists")
+    assert "can be changed by others than root" in (problem(str(program), "root") or "")
+
+
+def test_a_file_among_the_arguments_of_roots_program_must_be_roots_too(program: Path) -> None:
+    assert exposure(str(program), "root") is None
+    program.chmod(0o777)
+    assert "can be changed by everybody" in (exposure(str(program), "root") or "")
+    assert exposure(str(program), "nobody") is None
+    assert exposure("/nowhere/at/all", "root") is None
+
+
 def test_a_file_system_that_executes_nothing_is_named(folder: Path) -> None:
     script = f"mount -t tmpfs -o noexec none {folder} && cp /bin/true {folder} && exec $0 -c '{ASK}' {folder}/true"
     command = ["unshare", "--mount", "/bin/sh", "-c", script, sys.executable]
@@ -205,7 +224,7 @@ def test_a_file_system_that_executes_nothing_is_named(folder: Path) -> None:
 
 ASK = """
 import sys
-from vrrpd.linux.executable import problem
+from vrrpd.linux.executable import exposure, problem
 print(problem(sys.argv[1], None))
 """
 

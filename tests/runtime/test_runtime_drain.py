@@ -26,7 +26,7 @@ async def test_a_drained_node_gives_the_role_away_without_a_gap_and_stays_out(la
 async def test_a_drained_backup_does_not_take_the_role_when_the_active_dies(lan: Lan) -> None:
     lb1, lb2 = await run_cluster(lan)
     lb2.router().drain(force=False)
-    assert await lb2.router().drained_out()
+    assert await lb2.router().drained_out(), "the next advertisement of the Active shows that somebody serves"
     lb1.kill()
     await trio.sleep(10)
     assert lb2.state == "backup"
@@ -95,3 +95,50 @@ async def test_the_router_is_found_by_its_name(lan: Lan) -> None:
     lb1, _ = await run_cluster(lan)
     assert lb1.runtime.find("web") is lb1.router()
     assert lb1.runtime.find("nothing") is None
+
+
+async def test_a_drain_does_not_give_the_role_to_a_node_whose_service_is_bad(lan: Lan) -> None:
+    lb1, lb2 = await run_cluster(lan, FILE + CHECKED)
+    for agent in (lb1, lb2):
+        agent.check(up=True)
+    await trio.sleep(5)
+    lb2.check(up=False)
+    start = lan.now
+    lb1.router().drain(force=False)
+    assert not await lb1.router().drained_out()
+    await trio.sleep(2)
+    assert (lb1.state, lb2.state) == ("active", "backup")
+    assert lan.dark(VIP, since=start) == 0
+    lb1.router().drain(force=True)
+    assert await lb1.router().drained_out()
+    assert (lb1.state, lb2.state) == ("backup", "active")
+
+
+async def test_a_backup_that_is_drained_while_nobody_serves_takes_the_role_and_says_so(lan: Lan) -> None:
+    lb1, lb2 = await run_cluster(lan)
+    lb1.kill()
+    lb2.router().drain(force=False)
+    assert not await lb2.router().drained_out()
+    assert lb2.state == "active"
+
+
+async def test_force_is_not_taken_back_by_a_second_drain_without_it(lan: Lan) -> None:
+    (lb1,) = await run_cluster(lan, number=1)
+    await trio.sleep(40)
+    lb1.router().drain(force=True)
+    lb1.router().drain(force=False)
+    assert await lb1.router().drained_out()
+    assert lb1.state == "backup"
+
+
+async def test_preempt_delay_counts_again_after_a_drain(lan: Lan) -> None:
+    lb1, lb2 = await run_cluster(lan, FILE + "defaults: {preempt_delay: 6s}\n")
+    await trio.sleep(10)
+    lb1.router().drain(force=False)
+    await lb1.router().drained_out()
+    await trio.sleep(10)
+    lb1.router().undrain()
+    await trio.sleep(5)
+    assert (lb1.state, lb2.state) == ("backup", "active")
+    await trio.sleep(6)
+    assert (lb1.state, lb2.state) == ("active", "backup")

@@ -73,7 +73,7 @@ async def test_a_flapping_check_is_held_down_and_the_other_node_serves(lan: Lan)
         await trio.sleep(5)
     assert (lb1.state, lb2.state) == ("backup", "active")
     assert lb1.alarms() == {"held_down": "the role moved too often: a last resort only, for 10 s"}
-    assert lb1.shown()["effective_priority"] == 1
+    assert lb1.shown()["effective_priority"] == 2
     assert lb1.shown()["held_down_until"] is not None
     await trio.sleep(10)
     assert (lb1.state, lb2.state) == ("active", "backup")
@@ -108,6 +108,22 @@ async def test_a_node_that_is_held_down_is_still_the_last_resort(lan: Lan) -> No
     lb2.kill()
     await trio.sleep(4.1)
     assert lb1.state == "active"
+
+
+async def test_a_node_that_is_held_down_serves_before_one_that_is_unhealthy(lan: Lan) -> None:
+    lb1, lb2 = await healthy_cluster(lan)
+    for _ in range(3):
+        lb1.check(up=False)
+        await trio.sleep(2)
+        lb1.check(up=True)
+        await trio.sleep(5)
+    assert "held_down" in lb1.alarms()
+    start = lan.now
+    lb2.check(up=False)
+    await trio.sleep(2)
+    assert (lb1.state, lb2.state) == ("active", "backup")
+    assert "serving_unhealthy" not in lb2.alarms()
+    assert lan.dark(VIP, since=start) == 0
 
 
 async def test_a_check_that_passes_again_takes_the_role_back(lan: Lan) -> None:

@@ -10,8 +10,8 @@ an exception of a kind pass for a failed probe. A failed probe is a value; an ex
 The timetable. The first probe runs at once, delayed only by the `offset` that spreads many checks apart. Until the
 first verdict (`rise` successes or `fall` failures in a row) probes follow each other every `min(interval, 100 ms)`: a
 check starts down, so that a node never claims health that nobody has seen, and a healthy node must not stay out for
-rise x interval because of that. After it, probes are started at fixed instants `interval` apart, whatever each of them
-takes; an instant that passes while a probe still runs is left out. A hung probe is cancelled at its timeout and is a
+rise x interval because of that. After it, probes are started at fixed instants `interval` apart; one that takes up to
+the next instant, or longer, is followed by the next at once. A hung probe is cancelled at its timeout and is a
 failed probe like any other, so detection takes at most fall x interval + timeout.
 """
 
@@ -63,6 +63,10 @@ class Finished:
 
 class CannotStartError(Exception):
     """A program cannot be started; the text says why."""
+
+
+class LauncherGoneError(CannotStartError):
+    """No program can be started at all, because what starts them has ended: no fault of the program or the service."""
 
 
 class Check(Protocol):
@@ -272,12 +276,12 @@ async def _probe(check: Check, limit: int) -> Result | None:
 
 
 def _next_due(due: float, interval: int) -> float:
-    """The first instant of the timetable that is still to come, in seconds of trio's clock."""
+    """The next instant of the timetable, in seconds of trio's clock; at once where a probe took up to it or longer."""
     late = trio.current_time() - due
     if late < 0:  # a probe out of turn, called for by a watch: the timetable stays
         return due
     step = interval / SECOND
-    return due + step * (late // step + 1)
+    return due + step * max(late // step, 1)
 
 
 async def _pause(check: Check, due: float) -> None:

@@ -17,7 +17,7 @@ from typing import Annotated, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
 from pydantic.json_schema import JsonSchemaValue
 
-from vrrpd.checks.base import CannotStartError, Finished, Host, Result
+from vrrpd.checks.base import CannotStartError, Finished, Host, LauncherGoneError, Result
 from vrrpd.config.scalars import Shorthand
 from vrrpd.config.words import shown
 from vrrpd.linux import executable
@@ -69,7 +69,9 @@ OPTIONS: TypeAdapter[ExecOptions] = TypeAdapter(Annotated[ExecOptions, Shorthand
 
 def inspect(options: ExecOptions) -> str | None:
     """What keeps this host from running the program, or lets others change it; None where nothing does. Blocks."""
-    return executable.problem(options.command[0], options.user)
+    program, *arguments = options.command
+    given = (executable.exposure(each, options.user) for each in arguments if each.startswith("/"))
+    return executable.problem(program, options.user) or next((wrong for wrong in given if wrong), None)
 
 
 class ExecCheck:
@@ -79,10 +81,12 @@ class ExecCheck:
         self._options = options
         self._programs = host.programs
 
-    async def probe(self) -> Result:
+    async def probe(self) -> Result | None:
         """Run the program once."""
         try:
             finished = await self._programs.run(self._options.command, user=self._options.user)
+        except LauncherGoneError:
+            return None  # says nothing about the service, and is an alarm of its own
         except CannotStartError as error:
             return Result(ok=False, detail=_line(f"cannot start {self._options.command[0]}: {error}"))
         return _judge(finished)

@@ -6,9 +6,7 @@ the first component that is in the way is named with its owner and mode, and the
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
 import stat
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -16,6 +14,7 @@ from typing import Annotated, TypeAlias
 from pydantic import AfterValidator
 
 from vrrpd.config.words import quote
+from vrrpd.linux.accounts import group_name, user_name
 
 
 def _absolute(path: str) -> str:
@@ -62,22 +61,8 @@ def _described(path: Path, bits: int) -> str:
         found = path.stat()
     except OSError:  # it went away meanwhile
         return str(path)
-    user, group = _user(found.st_uid), _group(found.st_gid)
+    user, group = user_name(found.st_uid), group_name(found.st_gid)
     said = f"{path}, which belongs to {user}:{group} with mode {stat.S_IMODE(found.st_mode):04o}"
     if found.st_mode & bits == bits and found.st_gid:
-        return f"{said}; add the user of the agent ({_user(os.geteuid())}) to the group {group}"
-    return f"{said}; give it a group that may, and let the user of the agent ({_user(os.geteuid())}) join that"
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def _group(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
+        return f"{said}; add the user of the agent ({user_name(os.geteuid())}) to the group {group}"
+    return f"{said}; give it a group that may, and let the user of the agent ({user_name(os.geteuid())}) join that"

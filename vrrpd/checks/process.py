@@ -40,6 +40,9 @@ from vrrpd.config.scalars import duration
 from vrrpd.proto.timers import MS, SECOND
 
 _GRACE_LIMIT = 10 * SECOND
+
+WRITING_S = 0.1
+"""How much longer than the grace a pidfile may stay empty: a reload truncates it, and may then wait for a processor."""
 _MOST = 64  # pidfds held at once; when the last of these has died, the others are found
 
 
@@ -79,6 +82,7 @@ class ProcessCheck:
         self._judged_at: float | None = None  # when a death that we saw becomes a failure, on trio's clock
         self._version: procfs.Version | None = None  # the pidfile as it was when it named ...
         self._named: Process | None = None  # ... this process
+        self._writing = False  # the pidfile is there and empty: a new process is about to write it
         self._looking = trio.CapacityLimiter(1)
 
     async def probe(self) -> Result | None:
@@ -89,6 +93,9 @@ class ProcessCheck:
         over = judged_at is not None and trio.current_time() >= judged_at
         problem = await self._look()
         if problem and judged_at is not None and not over:
+            return None
+        if problem and self._writing and judged_at is not None and trio.current_time() < judged_at + WRITING_S:
+            await trio.sleep(WRITING_S / 10)
             return None
         self._judged_at = None
         if problem:
@@ -121,6 +128,7 @@ class ProcessCheck:
             sighting = await self._in_thread(partial(cgroup.by_unit, self._options.unit))
         else:
             sighting = await self._in_thread(partial(procfs.by_name, self._options.name or ""))
+        self._writing = sighting.empty
         if found := self._hold(sighting.processes):
             self._keep(found)
         # A process that we hold counts until it dies, also where its pidfile was deleted, is being written just now, or

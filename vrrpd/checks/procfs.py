@@ -44,11 +44,13 @@ class Sighting:
     Attributes:
         processes: the processes that are meant; some may be zombies.
         problem: why there are none, for people.
+        empty: True where there is a pidfile with nothing in it: somebody is about to write it.
         version: device, inode and time of change of the pidfile; None where there is no such file.
     """
 
     processes: tuple[Process, ...] = ()
     problem: str = ""
+    empty: bool = False
     version: Version | None = None
 
 
@@ -65,15 +67,17 @@ def identify(pid: int) -> Process | None:
 def by_pidfile(path: str) -> Sighting:
     """Look for the process whose id is the first line of a file."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - the descriptor is needed, to ask for the file that was read
-            found = os.fstat(file.fileno())
-            text = file.read(_PIDFILE_LIMIT)
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe is not waited for
+        try:
+            found, text = os.fstat(file), os.read(file, _PIDFILE_LIMIT)
+        finally:
+            os.close(file)
     except OSError as error:
         return Sighting(problem=f"{path}: {(error.strerror or str(error)).lower()}")
     version = (found.st_dev, found.st_ino, found.st_mtime_ns)
     line = text.partition(b"\n")[0].strip()
     if not line.isdigit() or not 0 < int(line) < 1 << 22:  # PID_MAX_LIMIT of 64-bit kernels
-        return Sighting(problem=f"{path} holds no process id", version=version)
+        return Sighting(problem=f"{path} holds no process id", empty=not text, version=version)
     process = identify(int(line))
     if process is None:
         return Sighting(problem=f"no process has the id {int(line)} of {path}", version=version)

@@ -83,7 +83,13 @@ def _lint_alone(report: Report, group: Group) -> None:
 
 
 def _lint_owner(report: Report, group: Group) -> None:
-    """An owner ignores weights, and at most one other node is there, whose priority then decides nothing."""
+    """An owner ignores weights, and its own address cannot leave it."""
+    for router, path, check, weight in _entries(group):
+        node = next((n for n, p in router.priorities.items() if p == OWNER), None)
+        own = {entry.address.ip for entry in router.addresses} & set(router.own_addresses(node or ""))
+        if own and weight is None and report.file.kind(check) != NUMBER:
+            what = f"{min(own, key=str)} is {node}'s own address and cannot leave it"
+            report.wrong(path, f"{what}, so {quote(check)} could move nothing", "share another address, or remove it")
     for _, path, check, weight in _entries(group):
         if weight is not None or report.file.kind(check) == NUMBER:
             adds = f"the number of {quote(check)}" if weight is None else f"the weight of {quote(check)}"

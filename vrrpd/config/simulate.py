@@ -29,9 +29,9 @@ from vrrpd.proto import group as core
 from vrrpd.proto.effects import Acquire, Release, SendAdvert
 from vrrpd.proto.events import Adjust, Received
 from vrrpd.proto.packet import Advertisement, Dialect
-from vrrpd.proto.router import ANSWER_MARGIN, LINGER
+from vrrpd.proto.router import LINGER
 from vrrpd.proto.settings import UNHEALTHY, Address, Family, Settings
-from vrrpd.proto.timers import active_down_interval
+from vrrpd.proto.timers import ANSWER_MARGIN, active_down_interval
 
 AtOnce: TypeAlias = Callable[[str, Any], int | None]
 """Kind of a check and its options to how long after the event it knows of a failure by itself, in nanoseconds; None for

@@ -45,8 +45,8 @@ class Core(Protocol):
     """What is read of one virtual router."""
 
     @property
-    def heard(self) -> Mapping[Address, int]:
-        """When each source was last heard; the latest last."""
+    def followed_by(self) -> Address | None:
+        """Who took the role from this node last; None where nobody did."""
         ...
 
 
@@ -214,11 +214,11 @@ class Drains:
         await self._file.save()
         routers = self._chosen(request.get("router"))
         drain = lasting(length, trio.current_time(), self._wall())
-        before = [_Before(router) for router in routers]
+        served = [router.role is Role.ACTIVE for router in routers]
         for router in routers:
             log.info("drain of %s %s asked for", _called(router.spec), _written(drain))
             router.drain(force=request.get("force") is True)
-        said = [await self._outcome(each, drain) for each in before]
+        said = [await self._outcome(router, drain, active) for router, active in zip(routers, served, strict=True)]
         self._changed.set()
         await self._save()
         return {"routers": said, "problem": self._problem}
@@ -241,9 +241,8 @@ class Drains:
         await self._save()
         return {"routers": said, "problem": self._problem}
 
-    async def _outcome(self, before: _Before, drain: Drain) -> dict[str, Any]:
-        """Wait for what became of one router, and note it."""
-        router = before.router
+    async def _outcome(self, router: Router, drain: Drain, active: bool) -> dict[str, Any]:
+        """Wait for what became of one router, which was or was not Active, and note it."""
         out = await router.drained_out()
         said = {**_told(router.spec), "outcome": "broken off", "active": None, "until": None}
         if router.leaving:  # out for another reason, and whether anybody takes over shows after the end of the agent
@@ -254,8 +253,8 @@ class Drains:
         said["outcome"] = "kept"
         if out:
             self._drained |= dict.fromkeys(names, drain)
-            successor = before.successor() if before.active else None
-            said["outcome"] = "out" if not before.active else "handed over" if successor else "left"
+            successor = _successor(router) if active else None
+            said["outcome"] = "out" if not active else "handed over" if successor else "left"
             said["active"], said["until"] = successor, _iso(drain.until) if drain.until else None
         log.info(
             "drain of %s: %s%s",
@@ -342,23 +341,13 @@ class Drains:
         return self.trouble and self.trouble.detail
 
 
-class _Before:
-    """What a router was when its drain began."""
-
-    def __init__(self, router: Router) -> None:
-        self.router = router
-        self.active = router.role is Role.ACTIVE
-        self._heard = [dict(core.heard) for core in router.group.members]
-
-    def successor(self) -> str | None:
-        """The last node that was heard since, None where none was."""
-        pairs = zip(self.router.spec.members, self.router.group.members, self._heard, strict=True)
-        for spec, core, before in pairs:
-            since = [source for source, at in core.heard.items() if before.get(source) != at]
-            if since:
-                node = spec.names.get(since[-1])
-                return f"{node} ({since[-1]})" if node else str(since[-1])
-        return None
+def _successor(router: Router) -> str | None:
+    """Who took the role from this node, None where nobody did."""
+    for spec, core in zip(router.spec.members, router.group.members, strict=True):
+        if core.followed_by is not None:
+            node = spec.names.get(core.followed_by)
+            return f"{node} ({core.followed_by})" if node else str(core.followed_by)
+    return None
 
 
 def _names(spec: RouterSpec) -> list[str]:

@@ -13,9 +13,7 @@ security modules.
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
 import shutil
 import stat
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ from pathlib import Path
 
 from vrrpd.errors import VrrpdError
 from vrrpd.launcher import PATH, Account, account
+from vrrpd.linux.accounts import group_name, user_name
 from vrrpd.linux.capabilities import require_capabilities
 
 _LINKS = 40  # symbolic links that the kernel follows: path_resolution(7)
@@ -50,6 +49,22 @@ def problem(program: str, user: str | None) -> str | None:
     if path is None:
         return f"there is no program {program!r} in {PATH}; install it, or write its absolute path"
     return _problem(Path(path), who, _SCRIPTS)
+
+
+def exposure(path: str, user: str | None) -> str | None:
+    """What lets others change a file that root's program is given, and what would be right; None where nothing does.
+
+    Args:
+        path: absolute; one that does not exist is nobody's.
+        user: whose rights the program has; only root's are worth this.
+    """
+    try:
+        who = account(user, privileged=os.geteuid() == 0 or not _can_be_agent())
+        if who.uid != 0:
+            return None
+        return next((wrong for at, seen in _way(Path(path)) if (wrong := _exposed(at, seen, who))), None)
+    except (LookupError, OSError):
+        return None
 
 
 def _can_be_agent() -> bool:
@@ -125,7 +140,8 @@ def _exposed(path: Path, found: os.stat_result, who: Account) -> str | None:
         return None
     if mode & stat.S_IWOTH:
         return f"{_described(path, found)} can be changed by everybody; chmod go-w {_shown(path)}"
-    if who.uid == 0 and mode & stat.S_IWGRP and found.st_gid != 0:
+    # With an access control list the bits of the group are the most that anybody in it has (acl(5)).
+    if who.uid == 0 and mode & stat.S_IWGRP and (found.st_gid != 0 or _ACL in os.listxattr(path)):
         return f"{_described(path, found)} can be changed by others than root; chmod go-w {_shown(path)}"
     return None
 
@@ -162,7 +178,7 @@ def _interpreter(path: Path) -> Path | None:
 def _described(path: Path, found: os.stat_result) -> str:
     """A path with its owner and mode."""
     return (
-        f"{_shown(path)}, which belongs to {_user(found.st_uid)}:{_group(found.st_gid)} "
+        f"{_shown(path)}, which belongs to {user_name(found.st_uid)}:{group_name(found.st_gid)} "
         f"with mode {stat.S_IMODE(found.st_mode):04o},"
     )
 
@@ -170,17 +186,3 @@ def _described(path: Path, found: os.stat_result) -> str:
 def _shown(path: Path) -> str:
     """A path on one line; a stray carriage return is seen."""
     return str(path) if str(path).isprintable() else repr(str(path))
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def _group(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)

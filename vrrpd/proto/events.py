@@ -114,4 +114,11 @@ class Yield:
     reason: str
 
 
-Event: TypeAlias = Startup | Shutdown | Leave | Overslept | Tick | Received | Adjust | NetworkHeard | ActiveLeft | Yield
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """Another member of our group keeps the role that it was giving away."""
+
+
+Event: TypeAlias = (
+    Startup | Shutdown | Leave | Overslept | Tick | Received | Adjust | NetworkHeard | ActiveLeft | Yield | Stay
+)

@@ -24,6 +24,7 @@ from vrrpd.proto.effects import Effect, Role
 from vrrpd.proto.events import (
     ActiveLeft,
     Adjust,
+    Drain,
     Event,
     Leave,
     NetworkHeard,
@@ -31,12 +32,13 @@ from vrrpd.proto.events import (
     Received,
     Shutdown,
     Startup,
+    Stay,
     Tick,
     Yield,
 )
 from vrrpd.proto.router import VirtualRouter
 from vrrpd.proto.settings import Address, Settings
-from vrrpd.proto.states import Active, Backup, Leaving
+from vrrpd.proto.states import Active, Backup, Initialize, Leaving
 
 Asked: TypeAlias = tuple[int, Effect]
 """An effect and the index of the member that asks for it."""
@@ -124,6 +126,10 @@ class Group:
                 return asked + self._yield_others(index, now, linger=False, outranked=True)
             case Leaving(successor=None), Leaving(successor=Backup()):
                 return asked + self._yield_others(index, now, linger=True, outranked=False)
+            case Leaving(successor=None), Active():
+                return asked + self._others(index, Stay(), now)
+            case Backup(), Initialize():
+                return asked + self._others(index, self._wish("drained", Drain.FORCE), now)
             case _:
                 return asked
 
@@ -158,15 +164,20 @@ class Group:
         return [i for i, s in others if isinstance(s, Backup) and s.active and node == self._names.get(s.active, "?")]
 
     def _yield_others(self, index: int, now: int, *, linger: bool, outranked: bool) -> list[Asked]:
-        event = Yield(linger, outranked, self.members[index].reason)
+        return self._others(index, Yield(linger, outranked, self.members[index].reason), now)
+
+    def _others(self, index: int, event: Event, now: int) -> list[Asked]:
         others = [other for other in range(len(self.members)) if other != index]
         return [asked for other in others for asked in self._tagged(other, event, now)]
 
     def _adjust_all(self, reason: str, now: int) -> list[Asked]:
+        wish = self._wish(reason, max(wish.drain for wish in self._wishes))
+        return self._each(lambda _: wish, now)
+
+    def _wish(self, reason: str, drain: Drain) -> Adjust:
+        """What every member is told: the lowest priority, healthy only where all are."""
         lowest = min(wish.priority for wish in self._wishes)
-        healthy = all(wish.healthy for wish in self._wishes)
-        drain = max(wish.drain for wish in self._wishes)
-        return self._each(lambda _: Adjust(lowest, healthy, reason, drain), now)
+        return Adjust(lowest, all(wish.healthy for wish in self._wishes), reason, drain)
 
     def _each(self, event: Callable[[int], Event], now: int) -> list[Asked]:
         return [asked for index in range(len(self.members)) for asked in self._tagged(index, event(index), now)]

@@ -42,19 +42,19 @@ from vrrpd.proto.events import (
     Received,
     Shutdown,
     Startup,
+    Stay,
     Tick,
     Yield,
 )
 from vrrpd.proto.packet import Advertisement
+from vrrpd.proto.reasons import why_active, why_beaten
 from vrrpd.proto.settings import OWNER, UNHEALTHY, Address, OnAllFailed, Settings
-from vrrpd.proto.states import Active, Backup, Initialize, Leaving, State
+from vrrpd.proto.states import Active, Backup, Initialize, Leaving, State, role_of
 from vrrpd.proto.stats import Counters
-from vrrpd.proto.timers import MS, SECOND, active_down_interval, skew_time
+from vrrpd.proto.timers import MS, active_down_interval, answer_wait, skew_time
 
 LINGER = 200 * MS
 REPEATS = (1 * MS, 10 * MS, 20 * MS)
-ANSWER_MARGIN = 50 * MS
-LONGEST_WAIT_FOR_ANSWER = 5 * SECOND
 REMEMBERED_SOURCES = 256  # in multicast anybody may claim to be anybody
 HANDING_OVER = "handing over"
 
@@ -68,6 +68,7 @@ class VirtualRouter:
         source: our own address while taking part, None otherwise.
         healthy: the last verdict of the checks.
         drain: what an operator wants; back to NO where nobody else would serve.
+        followed_by: who took the role from this node last, None where nobody did.
         reason: why the role is what it is, for people.
         counters: see `Counters`.
         heard: when each source was last heard, nanoseconds; the latest last, the oldest forgotten.
@@ -80,6 +81,7 @@ class VirtualRouter:
         self.source: Address | None = None
         self.healthy = True
         self.drain = Drain.NO
+        self.followed_by: Address | None = None
         self.reason = "not started"
         self.counters = Counters()
         self.heard: dict[Address, int] = {}
@@ -111,15 +113,7 @@ class VirtualRouter:
     @property
     def role(self) -> Role:
         """The state as others see it."""
-        match self.state:
-            case Initialize():
-                return Role.INITIALIZE
-            case Backup():
-                return Role.BACKUP
-            case Active() | Leaving():
-                return Role.ACTIVE
-            case _ as unreachable:
-                assert_never(unreachable)
+        return role_of(self.state)
 
     @property
     def holds_addresses(self) -> bool:
@@ -206,10 +200,12 @@ class VirtualRouter:
             case ActiveLeft():
                 self.state = self._hurry(state, now)
                 return []
-            case Received():
+            case Received(advert=advert):
+                if self.drain is Drain.ASK and (advert.priority > UNHEALTHY or not self.healthy):
+                    return self._out("drained")  # somebody serves
                 self.state = self._follow(state, event, now)
                 return []
-            case Startup() | Adjust() | Yield() | Overslept():
+            case Startup() | Adjust() | Yield() | Stay() | Overslept():
                 return []
             case _ as unreachable:
                 assert_never(unreachable)
@@ -220,20 +216,24 @@ class VirtualRouter:
                 zero = self._say_zero()
                 return [zero, *self._stop(reason)]
             case Leave(reason):
-                return self._leave(now, stop=True, wait=self._answer_wait, reason=reason)
+                return self._leave(now, stop=True, wait=answer_wait(self.settings.interval), reason=reason)
             case Tick():
                 return self._advertise_if_due(state, now)
             case Received(advert=Advertisement(priority=0)):  # RFC 9568 6.4.3: answer, and re-arm
                 self.state = replace(state, advert_at=now + self.settings.interval)
                 return [self._say()]
             case Received() if self._loses_to(event):
-                order = Yield(not self._in_contest(state, now), outranked=True, reason=self._beaten_by(event))
+                order = Yield(
+                    not self._in_contest(state, now),
+                    outranked=True,
+                    reason=why_beaten(event.source, event.advert.priority, self.effective_priority),
+                )
                 return self._give_way(order, self._backup_behind(event, now), now)
             case Received():
                 return self._contradict(state, now)
             case Yield():
-                return self._give_way(event, self._backup_unknown(now), now)
-            case Startup() | Adjust() | NetworkHeard() | ActiveLeft() | Overslept():
+                return self._give_way(event, self._backup_behind(None, now), now)
+            case Startup() | Adjust() | NetworkHeard() | ActiveLeft() | Stay() | Overslept():
                 return []
             case _ as unreachable:
                 assert_never(unreachable)
@@ -243,22 +243,19 @@ class VirtualRouter:
             case Shutdown(reason):
                 return self._stop(reason)
             case Leave(reason):
-                until = min(state.until, now + LINGER) if state.successor else now + self._answer_wait
+                until = min(state.until, now + LINGER) if state.successor else now + answer_wait(self.settings.interval)
                 self.state = replace(state, stop=True, until=until)
                 return [self._transition(Role.ACTIVE, f"{HANDING_OVER}: {reason}")]
             case Tick():
                 return self._tick_leaving(state, now)
-            case Received(advert=Advertisement(priority=0), source=source):
-                if state.successor and state.successor.active in (None, source):
-                    self.state = replace(state, successor=self._hurry(state.successor, now))
-                return []
             case Received():
-                self.state = self._answered(state, self._backup_behind(event, now), now)
+                return self._hear_while_leaving(state, event, now)
+            case Yield() if not state.successor:
+                self.state = self._answered(state, self._backup_behind(None, now), now)
                 return []
-            case Yield():
-                self.state = self._answered(state, self._backup_unknown(now), now) if not state.successor else state
-                return []
-            case Startup() | Adjust() | NetworkHeard() | ActiveLeft() | Overslept():
+            case Stay() if not state.stop:
+                return self._keep(now)
+            case Startup() | Adjust() | NetworkHeard() | ActiveLeft() | Yield() | Stay() | Overslept():
                 return []
             case _ as unreachable:
                 assert_never(unreachable)
@@ -266,11 +263,11 @@ class VirtualRouter:
     # ---------------------------------------------------------------- priority and health
 
     def _adjust(self, event: Adjust, now: int) -> list[Effect]:
-        before = self.effective_priority
-        if event.healthy and not self.healthy:
-            self._healthy_since = now
+        before, drained = self.effective_priority, self.drain
         self._priority, self.healthy, self.drain = event.priority, event.healthy, event.drain
         after = self.effective_priority
+        if after > before or drained > event.drain:
+            self._healthy_since = now
         match self.state:
             case Initialize():
                 return self._start(now) if self.source is not None else []
@@ -279,25 +276,30 @@ class VirtualRouter:
             case Active():
                 return self._adjust_active(before, after, event.reason, now)
             case Leaving() as state:
-                if not state.stop and not state.successor and after > before:
+                if event.drain > drained and not state.successor:
+                    self.state = replace(state, until=now + answer_wait(self.settings.interval))
+                elif not state.stop and not state.successor and after > before:
                     self.state = replace(state, until=min(state.until, now + self._skew(self.settings.interval)))
                 return []
             case _ as unreachable:
                 assert_never(unreachable)
 
     def _adjust_backup(self, state: Backup, before: int, after: int, reason: str) -> list[Effect]:
-        if not self.takes_part:
-            previous = self.role
-            self.state = Initialize()
-            return [self._transition(previous, reason)]
+        if not self.takes_part and not (self.drain is Drain.ASK and self._may_serve):
+            return self._out(reason)
         shift = self._skew(state.interval, after) - self._skew(state.interval, before)
         self.state = replace(state, down_at=state.down_at + shift)
         return []
 
+    def _out(self, reason: str) -> list[Effect]:
+        """From Backup to taking no part, for a while."""
+        self.state = Initialize()
+        return [self._transition(Role.BACKUP, reason)]
+
     def _adjust_active(self, before: int, after: int, reason: str, now: int) -> list[Effect]:
         """A lower priority starts an election that includes ourselves: backups are silent, so we must ask."""
         if not self.takes_part:
-            return self._leave(now, stop=False, wait=self._answer_wait, reason=reason)
+            return self._leave(now, stop=False, wait=answer_wait(self.settings.interval), reason=reason)
         highest = self.settings.highest_other
         if after >= before or (highest is not None and after > highest):
             return []
@@ -309,18 +311,17 @@ class VirtualRouter:
 
     def _oversleep(self, event: Overslept, now: int) -> list[Effect]:
         """Drop everything and begin to listen: another may be Active, and our last word is long past."""
-        previous, held = self.role, self.holds_addresses
-        if isinstance(self.state, Initialize):
+        before, hear = self.state, self.settings.hear_first
+        if isinstance(before, Initialize):
             return []
-        if isinstance(self.state, Leaving) and self.state.stop:
+        if isinstance(before, Leaving) and before.stop:
             return self._stop(event.reason)
-        interval = self.state.interval if isinstance(self.state, Backup) else self.settings.interval
-        hear = self.settings.hear_first
+        interval = before.interval if isinstance(before, Backup) else self.settings.interval
         self._hear_until = None if hear is None else now + hear
         listening = Backup(now + self._down_interval(interval), interval, hear_until=self._hear_until)
         self.state = listening if self.takes_part else Initialize()
-        release: list[Effect] = [Release()] if held else []
-        return [*release, self._transition(previous, event.reason)]
+        transition = self._transition(role_of(before), event.reason)
+        return [transition] if isinstance(before, Backup) else [Release(), transition]
 
     def _start(self, now: int) -> list[Effect]:
         """RFC 9568 6.4.1."""
@@ -333,20 +334,11 @@ class VirtualRouter:
         return [self._transition(Role.INITIALIZE, "started")]
 
     def _become_active(self, state: Backup | None, now: int) -> list[Effect]:
-        previous = self.role
+        previous, self.drain = self.role, Drain.NO  # nobody else would serve
         self.state = Active(advert_at=now + self.settings.interval, since=now)
-        transition = self._transition(previous, self._why_active(state, now))
+        reason = why_active(self.settings, state, self.effective_priority, self.heard, now)
+        transition = self._transition(previous, reason)
         return [self._say(), Acquire(), Announce(), transition]
-
-    def _why_active(self, state: Backup | None, now: int) -> str:
-        if state is None:
-            return "address owner"
-        if state.active is None:
-            return "no Active was heard"
-        silence = now - self.heard.get(state.active, now)
-        if state.outranked is not None and silence < self.settings.down_adverts * state.interval:
-            return f"{state.active} advertises priority {state.outranked}, ours is {self.effective_priority}"
-        return f"{state.active} fell silent or left"
 
     def _stop(self, reason: str) -> list[Effect]:
         """To Initialize at once."""
@@ -375,18 +367,39 @@ class VirtualRouter:
         self.state = successor
         return [Release(), *last_word, self._transition(Role.ACTIVE, order.reason)]
 
+    def _keep(self, now: int) -> list[Effect]:
+        """From Leaving back to Active."""
+        self.drain = Drain.NO
+        self.state = Active(advert_at=now + self.settings.interval, since=now)
+        return [self._say(), Announce(), self._transition(Role.ACTIVE, "nobody else took the role: kept")]
+
+    def _hear_while_leaving(self, state: Leaving, event: Received, now: int) -> list[Effect]:
+        if event.advert.priority == 0:
+            if state.successor and state.successor.active in (None, event.source):
+                successor = self._hurry(state.successor, now)
+                self.state = replace(state, successor=successor, until=min(state.until, successor.down_at))
+            return []
+        if self._is_no_answer(state, event):
+            return self._keep(now)
+        self.state = self._answered(state, self._backup_behind(event, now), now)
+        return []
+
+    def _is_no_answer(self, state: Leaving, event: Received) -> bool:
+        """True where only an unhealthy node answers a drain, which must not darken the service."""
+        asked = self.drain is Drain.ASK and state.successor is None and not state.stop
+        return asked and event.advert.priority == UNHEALTHY < self.effective_priority
+
     def _tick_leaving(self, state: Leaving, now: int) -> list[Effect]:
-        alone = now >= state.until and state.successor is None
+        alone = now >= state.until and (state.successor is None or now >= state.successor.down_at)
         if alone and not state.stop and self._may_serve and self.drain is not Drain.FORCE:
-            self.drain = Drain.NO
-            self.state = Active(advert_at=now + self.settings.interval, since=now)
-            return [self._say(), Announce(), self._transition(Role.ACTIVE, "nobody else took the role: kept")]
+            return self._keep(now)
         due = [at for at in state.repeats if at <= now]
         zeros: list[Effect] = [self._say_zero()] if due else []
         if now < state.until:
             self.state = replace(state, repeats=state.repeats[len(due) :])
             return zeros
         reason = "handed over" if state.successor else "left; nobody answered"
+        self.followed_by = state.successor.active if state.successor else None
         if state.stop:
             return [*zeros, *self._stop(reason)]
         self.state = state.successor if state.successor and self.takes_part else Initialize()
@@ -449,19 +462,12 @@ class VirtualRouter:
             return theirs > mine
         return int(event.source) > int(self.source)
 
-    def _backup_behind(self, event: Received, now: int) -> Backup:
-        """Backup with its timer armed by this advertisement."""
+    def _backup_behind(self, event: Received | None, now: int) -> Backup:
+        """Backup with its timer armed by this advertisement, or by one that another member of the group heard."""
         interval = self.settings.interval
-        if self.settings.version == 3:  # RFC 9568 6.4.2: adopt the Active's interval
+        if event is not None and self.settings.version == 3:  # RFC 9568 6.4.2: adopt the Active's interval
             interval = min(event.advert.interval, self.settings.max_learned_interval)
-        return Backup(now + self._down_interval(interval), interval, event.source)
-
-    def _backup_unknown(self, now: int) -> Backup:
-        interval = self.settings.interval
-        return Backup(now + self._down_interval(interval), interval)
-
-    def _beaten_by(self, event: Received) -> str:
-        return f"{event.source} advertises priority {event.advert.priority}, ours is {self.effective_priority}"
+        return Backup(now + self._down_interval(interval), interval, event.source if event else None)
 
     def _learn(self, event: Received, now: int) -> None:
         self.heard.pop(event.source, None)
@@ -469,9 +475,7 @@ class VirtualRouter:
         if len(self.heard) > REMEMBERED_SOURCES:
             del self.heard[next(iter(self.heard))]
         self._encoder.learn(event.source, event.dialect)
-        self.counters.adverts_received += 1
-        self.counters.zeros_received += event.advert.priority == 0
-        self.counters.dialects[event.dialect] += 1
+        self.counters.received(event.advert.priority, event.dialect)
 
     def _say(self) -> SendAdvert:
         self.counters.adverts_sent += 1
@@ -493,7 +497,3 @@ class VirtualRouter:
     def _down_interval(self, interval: int) -> int:
         s = self.settings
         return active_down_interval(s.version, self.effective_priority, interval, s.down_adverts)
-
-    @property
-    def _answer_wait(self) -> int:
-        return min(self.settings.interval + ANSWER_MARGIN, LONGEST_WAIT_FOR_ANSWER)

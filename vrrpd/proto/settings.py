@@ -22,6 +22,10 @@ UNHEALTHY = 1
 """The effective priority of a node that is out but serves when nobody else does."""
 
 
+HELD_DOWN = 2
+"""The effective priority of a healthy node that is held down: above any that is unhealthy, below all others."""
+
+
 class Family(StrEnum):
     """Address family of a virtual router."""
 

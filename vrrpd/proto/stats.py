@@ -34,3 +34,9 @@ class Counters:
     contests: int = 0
     dropped: Counter[Reason] = field(default_factory=Counter[Reason])
     dialects: Counter[Dialect] = field(default_factory=Counter[Dialect])
+
+    def received(self, priority: int, dialect: Dialect) -> None:
+        """Count an accepted advertisement."""
+        self.adverts_received += 1
+        self.zeros_received += priority == 0
+        self.dialects[dialect] += 1

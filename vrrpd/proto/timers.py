@@ -11,6 +11,9 @@ MS = 1_000_000
 CENTISECOND = 10 * MS
 SECOND = 1_000 * MS
 
+ANSWER_MARGIN = 50 * MS
+LONGEST_WAIT_FOR_ANSWER = 5 * SECOND
+
 
 def skew_time(version: int, priority: int, interval: int) -> int:
     """How long a Backup of this priority waits beyond three silent intervals, in nanoseconds.
@@ -28,3 +31,8 @@ def skew_time(version: int, priority: int, interval: int) -> int:
 def active_down_interval(version: int, priority: int, interval: int, down_adverts: int = 3) -> int:
     """How long a Backup waits for an advertisement before it takes over, in nanoseconds (RFC 9568 6.1)."""
     return down_adverts * interval + skew_time(version, priority, interval)
+
+
+def answer_wait(interval: int) -> int:
+    """How long a node that gives its role away waits for somebody who takes it, in nanoseconds."""
+    return min(interval + ANSWER_MARGIN, LONGEST_WAIT_FOR_ANSWER)

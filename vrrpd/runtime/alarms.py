@@ -25,6 +25,7 @@ class Code(StrEnum):
     DRAIN_NOT_KEPT = "drain_not_kept"
     FOREIGN_ADDRESS = "foreign_address"
     HELD_DOWN = "held_down"
+    LAUNCHER_GONE = "launcher_gone"
     LONG_INTERVAL = "long_interval"
     LOOP = "loop"
     NO_GUARDIAN = "no_guardian"

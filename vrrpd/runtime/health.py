@@ -15,7 +15,7 @@ from vrrpd.config.priority import weighted
 from vrrpd.config.spec import MemberSpec, RouterSpec, TrackSpec
 from vrrpd.proto.events import Adjust, Drain
 from vrrpd.proto.hold_down import HoldDown
-from vrrpd.proto.settings import OWNER, UNHEALTHY
+from vrrpd.proto.settings import HELD_DOWN, OWNER
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Health:
         if drain is not Drain.NO:
             reason = "drained"
         if self.hold_down.active(now):
-            priority, reason = UNHEALTHY, f"held down for {self.hold_down.length / 1e9:g} s after repeated failures"
+            priority, reason = HELD_DOWN, f"held down for {self.hold_down.length / 1e9:g} s after repeated failures"
         return Adjust(priority, self.unhealthy is None, reason, drain)
 
 

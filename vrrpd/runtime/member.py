@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 from vrrpd.config.spec import MemberSpec
 from vrrpd.linux.netlink import Link
-from vrrpd.proto.router import ANSWER_MARGIN
 from vrrpd.proto.settings import OWNER, Address, Family
-from vrrpd.proto.timers import SECOND
+from vrrpd.proto.timers import SECOND, answer_wait
 from vrrpd.runtime.addresses import Key, Outcome, Place, Standing, place
 from vrrpd.runtime.kernel import Cover
 from vrrpd.runtime.links import Links
@@ -121,7 +120,7 @@ class Member:
             vrid=settings.vrid,
             index=self.footing.link.index,
             zeros=tuple((source, str(destination), payload) for destination, payload in zeros),
-            wait=min(settings.interval + ANSWER_MARGIN, LONGEST_WAIT_FOR_SUCCESSOR),
+            wait=min(answer_wait(settings.interval), LONGEST_WAIT_FOR_SUCCESSOR),
             addresses=tuple(each.key for each in self.places),
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import trio
@@ -147,6 +147,12 @@ class Router:
         every = [each.settings for each in self.spec.members]
         return min(active_down_interval(s.version, s.priority, s.interval, s.down_adverts) for s in every)
 
+    @property
+    def _bound(self) -> bool:
+        """True while an owner serves its own address: that stays whatever we do, so the role stays with it."""
+        foreign = any(o.standing is Standing.FOREIGN for m in self.members for o in m.outcomes.values())
+        return foreign and self.spec.members[0].settings.priority == OWNER
+
     # ---------------------------------------------------------------- events
 
     def refresh(self) -> None:
@@ -236,13 +242,17 @@ class Router:
         served = isinstance(self.group.members[0].state, Active)
         wishes = self.health.judge(self._services.checks, self._drain, self._services.now())
         for index, wish in enumerate(wishes):
-            self._perform(self.group.adjust(index, wish, self._services.now()))
+            asked = replace(wish, healthy=True) if self._bound else wish
+            self._perform(self.group.adjust(index, asked, self._services.now()))
         if served and self._drain is Drain.NO:
             self._releasing = isinstance(self.group.members[0].state, Leaving)
 
     def drain(self, *, force: bool) -> None:
-        """Give the role to somebody else and stay out; with `force` also where nobody takes it."""
-        self._drain = Drain.FORCE if force else Drain.ASK
+        """Give the role to somebody else and stay out; with `force` (for good) also where nobody takes it."""
+        if self._bound:
+            what = "its address is this node's own, which the agent does not take away"
+            raise VrrpdError(f"{self.spec.name} cannot be drained: {what}; stop the agent, or remove the address")
+        self._drain = max(self._drain, Drain.FORCE if force else Drain.ASK)
         self.judge_health()
 
     def undrain(self) -> None:
@@ -252,7 +262,7 @@ class Router:
 
     async def drained_out(self) -> bool:
         """Wait for the outcome of a drain: True: this node is out. False: it is not drained (any more)."""
-        while self.drained and self.role is Role.ACTIVE:
+        while self.drained and not self.idle:
             await self._changed.wait()
         return self.drained
 
@@ -320,6 +330,8 @@ class Router:
         match effect:
             case SendAdvert(priority):
                 self._send(index, priority)
+                if priority == 0:  # from now on it is the next Active who tells the link where the addresses are
+                    self._services.announcer.end((self.spec.name, index))
             case Acquire():
                 self._cover(index)
                 self._services.addresses.hold(member.places, partial(self._settled, index))

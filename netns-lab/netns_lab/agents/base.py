@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from netns_lab.errors import LabError
 from netns_lab.node import Node, Process
 from netns_lab.service import Service
 from netns_lab.topology import Host
@@ -42,6 +43,16 @@ class Agent(ABC):
     @abstractmethod
     def missing(cls) -> str | None:
         """What this machine lacks to run this kind of agent, and how to get it; None where nothing is missing."""
+
+    @classmethod
+    def unable(cls, service: Service, faults: Collection[str]) -> str | None:
+        """Why a scenario asks more of this kind of agent than it can, in one line; None where it can.
+
+        Args:
+            service: what is asked.
+            faults: the kinds of faults that are done.
+        """
+        return None
 
     @abstractmethod
     def configuration(self) -> str:
@@ -93,6 +104,18 @@ class Agent(ABC):
         if self.process is not None:
             self.process.signal(signal.SIGKILL)
             self.process.wait(5)
+
+    def drain(self) -> None:
+        """Ask it to give its role away and to stay out, and wait for the outcome.
+
+        Raises:
+            LabError: it refused, or has no such thing.
+        """
+        raise LabError(f"{self.kind} cannot be drained")
+
+    def undrain(self) -> None:
+        """Ask it to take part again; errors as for `drain`."""
+        raise LabError(f"{self.kind} cannot be drained")
 
     def peers(self) -> list[Host]:
         """The other members."""

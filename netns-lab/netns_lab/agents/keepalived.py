@@ -2,8 +2,11 @@
 
 Configured as its manual page recommends, with the defaults for everything that a scenario does not ask for. Two
 things differ from a plain file. `unicast_ttl 255`, because for IPv6 unicast it would send the kernel's default hop
-limit of 64, which other speakers drop. And the proxy is watched by a script each second: its process events come
-through a kernel socket that does not exist in a network namespace.
+limit of 64, which other speakers drop. And processes are watched by a script: its process events come through a kernel
+socket that does not exist in a network namespace. Scripts run each second at most, which is its shortest interval.
+
+Of the checks it has `exec` and `process` (as scripts), `link` (as a tracked interface) and `file`; for the others one
+would write a program, and what it measured would be that program.
 
 Needs no syslog: it logs to its own standard error, and every file of its own lies in the node's directory.
 """
@@ -12,13 +15,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
+import shlex
 import shutil
 import signal
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 from netns_lab.agents.base import Agent, RoleName
-from netns_lab.service import PROXY
+from netns_lab.expressions import SECOND, parse_duration
+from netns_lab.node import HERE
+from netns_lab.service import Check, Service, Track, VirtualRouter
+
+_KINDS = {"exec": "track_script", "process": "track_script", "link": "track_interface", "file": "track_file"}
+"""The checks that it has, and how an instance tracks each."""
 
 
 class Keepalived(Agent):
@@ -31,13 +42,36 @@ class Keepalived(Agent):
         """What this machine lacks to run it."""
         return None if shutil.which("keepalived") else "keepalived; apt-get install keepalived"
 
+    @classmethod
+    def unable(cls, service: Service, faults: Collection[str]) -> str | None:
+        """Why it cannot run a scenario."""
+        if "agent-drained" in faults:
+            return "keepalived cannot be drained"
+        for check in service.checks:
+            if check.kind not in _KINDS:
+                return f"keepalived has no {check.kind} check of its own"
+        return None
+
     def configuration(self) -> str:
         """The file of this node."""
         service = self.service
+        parts = _block("global_defs", [f"router_id {self.node.name}", "script_user root", "enable_script_security"])
+        for check in service.checks:
+            parts += _check(check)
+        routers = service.virtual_routers()
+        if service.group:
+            parts += _block("vrrp_sync_group edge", _block("group", [router.name for router in routers]))
+        for index, router in enumerate(routers):
+            parts += _block(f"vrrp_instance {router.name}", self._instance(router, service.tracked(index)))
+        return "\n".join(parts) + "\n"
+
+    def _instance(self, router: VirtualRouter, tracked: Sequence[Track]) -> list[str]:
+        """The body of one instance."""
+        service = self.service
         body = [
             "state BACKUP",
-            "interface eth0",
-            f"virtual_router_id {service.vrid}",
+            f"interface {router.interface}",
+            f"virtual_router_id {router.vrid}",
             f"version {service.version}",
             f"priority {self.priority}",
             f"advert_int {service.interval_ms / 1000:g}",
@@ -45,19 +79,19 @@ class Keepalived(Agent):
         if not service.preempt:
             body.append("nopreempt")
         if service.transport == "unicast":
-            own = self.node.host.address(service.family)
-            peers = [host.address(service.family) for host in self.peers()]
+            own = self.node.host.address(service.family, router.network)
+            peers = [host.address(service.family, router.network) for host in self.peers()]
             body += [f"unicast_src_ip {own}", "unicast_ttl 255", *_block("unicast_peer", peers)]
-        body += _block("virtual_ipaddress", list(service.advertised))
-        if service.track:
-            body += _block("track_script", ["proxy"])
-        parts = _block("global_defs", [f"router_id {self.node.name}", "script_user root", "enable_script_security"])
-        if service.track:
-            pidfile = self.node.directory / "proxy.pid"
-            script = f'script "/usr/bin/pgrep --pidfile {pidfile} {PROXY}"'
-            parts += _block("vrrp_script proxy", [script, "interval 1", "timeout 1", "fall 1", "rise 1"])
-        parts += _block("vrrp_instance web", body)
-        return "\n".join(parts) + "\n"
+        body += _block("virtual_ipaddress", list(router.addresses))
+        checks = {name: check for check in service.checks for name in check.names()}
+        for track in tracked:
+            check = checks[track.check]
+            weight = f" weight {track.weight}" if track.weight is not None else ""
+            if check.kind == "file":
+                weight = " weight 1"  # it multiplies the number in the file
+            name = check.options if check.kind == "link" else track.check
+            body += _block(_KINDS[check.kind], [f"{name}{weight}"])
+        return body
 
     def start(self) -> None:
         """Write the file and start keepalived in the foreground."""
@@ -102,3 +136,33 @@ class Keepalived(Agent):
 def _block(name: str, lines: list[str]) -> list[str]:
     """A block of its configuration language."""
     return [f"{name} {{", *(f"    {line}" for line in lines), "}"]
+
+
+def _check(check: Check) -> list[str]:
+    """What defines a check; nothing for an interface, which needs no definition."""
+    lines: list[str] = []
+    for name in check.names():
+        if check.kind == "file":
+            lines += _block(f"track_file {name}", [f"file {check.options}"])
+        elif check.kind in {"process", "exec"}:
+            body = [f'script "{_script(check)}"', f"interval {_seconds(check, 'interval')}"]
+            body += [f"timeout {_seconds(check, 'timeout')}"]
+            # A dead process is dead at once for the agent that it is compared with, too.
+            default = 1 if check.kind == "process" else 2
+            body += [f"{key} {check.timing.get(key, default)}" for key in ("fall", "rise")]
+            lines += _block(f"vrrp_script {name}", body)
+    return lines
+
+
+def _script(check: Check) -> str:
+    """The command line of a script."""
+    if check.kind == "exec":
+        return shlex.join(check.options)
+    if "pidfile" in check.options:
+        return f"/usr/bin/pgrep --pidfile {check.options['pidfile']} ."
+    return f"/usr/bin/pgrep --exact {check.options['name']} --pidfile {HERE / 'proxy.pid'}"
+
+
+def _seconds(check: Check, key: str) -> int:
+    """A time of a check in whole seconds, which is how it counts, and at least one."""
+    return max(1, math.ceil(parse_duration(check.timing.get(key, "1s")) / SECOND))

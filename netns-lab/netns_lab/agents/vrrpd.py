@@ -7,14 +7,19 @@ directory.
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+import yaml
+
 from netns_lab.agents.base import Agent, RoleName
-from netns_lab.service import PROXY
+from netns_lab.errors import LabError
+from netns_lab.service import Check, Track, VirtualRouter
 
 
 class Vrrpd(Agent):
@@ -46,26 +51,14 @@ class Vrrpd(Agent):
     def configuration(self) -> str:
         """The file for all nodes."""
         service = self.service
-        lines = ["nodes:"]
-        lines += [f"  {host.name}: {_scalar(host.address(service.family))}" for host in self.members]
-        if service.track:
-            grace = f", grace: {service.grace_ms}ms" if service.grace_ms is not None else ""
-            lines += ["checks:", "  proxy:", f"    process: {{name: {PROXY}{grace}}}"]
-        addresses = ["auto" if a.startswith("fe80:") else _scalar(a) for a in service.advertised]
-        lines += ["routers:", "  web:", f"    vrid: {service.vrid}", f"    addresses: [{', '.join(addresses)}]"]
-        lines += [f"    advert_interval: {_duration(service.interval_ms)}"]
-        if service.version == 2:
-            lines.append("    version: 2")
-        if service.transport == "multicast":
-            lines.append("    transport: multicast")
-        if service.priorities is not None:
-            given = ", ".join(f"{name}: {number}" for name, number in service.priorities.items())
-            lines.append(f"    priority: {{{given}}}")
-        if not service.preempt:
-            lines.append("    preempt: false")
-        if service.track:
-            lines.append("    track: [proxy]")
-        return "\n".join(lines) + "\n"
+        file: dict[str, Any] = {"nodes": {host.name: host.address(service.family) for host in self.members}}
+        if service.checks:
+            file["checks"] = {name: _check(check) for check in service.checks for name in check.names()}
+        routers = service.virtual_routers()
+        file["routers"] = {router.name: self._router(router, index) for index, router in enumerate(routers)}
+        if service.group:
+            file["groups"] = {"edge": [router.name for router in routers]}
+        return yaml.safe_dump(file, sort_keys=False, default_flow_style=None, width=120)
 
     def start(self) -> None:
         """Write the file and start the agent."""
@@ -82,21 +75,62 @@ class Vrrpd(Agent):
 
     def status(self) -> dict[str, Any]:
         """What `vrrpd status --json` prints; empty where no agent answers."""
-        executable = self.executable() or "vrrpd"
-        done = self.node.run(executable, "status", "--control", str(self.control), "--json")
-        if done.returncode not in {0, 1} or not done.stdout.strip():
-            return {}
-        return cast("dict[str, Any]", json.loads(done.stdout))
+        done = self._ask("status", "--json")
+        return cast("dict[str, Any]", json.loads(done.stdout)) if done.returncode in {0, 1} and done.stdout else {}
 
     def role(self) -> RoleName:
-        """The state of its only router."""
+        """The state of its first router."""
         routers = self.status().get("routers", [])
         return cast("RoleName", routers[0]["state"]) if routers else "down"
 
+    def drain(self) -> None:
+        """Drain every router, and wait until another node has taken over."""
+        self._order("drain")
 
-def _scalar(text: str) -> str:
-    """An address as YAML: one with colons is quoted inside a flow list."""
-    return f'"{text}"' if ":" in text else text
+    def undrain(self) -> None:
+        """Let every router take part again."""
+        self._order("undrain")
+
+    def _order(self, command: str) -> None:
+        done = self._ask(command)
+        if done.returncode:
+            output = (done.stdout + done.stderr).strip()
+            raise LabError(f"vrrpd {command} on {self.node.name} ended with status {done.returncode}: {output}")
+
+    def _ask(self, command: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """Run a command against the agent."""
+        executable = self.executable() or "vrrpd"
+        return self.node.run(executable, command, "--control", str(self.control), *options, timeout=30)
+
+    def _router(self, router: VirtualRouter, index: int) -> dict[str, Any]:
+        """What the file says about a router; no more than it must."""
+        service = self.service
+        said: dict[str, Any] = {
+            "vrid": router.vrid,
+            "addresses": ["auto" if address.startswith("fe80:") else address for address in router.addresses],
+            "advert_interval": _duration(service.interval_ms),
+        }
+        if router.network > 1:
+            said["nodes"] = {host.name: host.address(service.family, router.network) for host in self.members}
+        if service.version == 2:
+            said["version"] = 2
+        if service.transport == "multicast":
+            said["transport"] = "multicast"
+        if service.priorities is not None:
+            said["priority"] = dict(service.priorities)
+        if not service.preempt:
+            said["preempt"] = False
+        if tracked := service.tracked(index):
+            said["track"] = [_track(track) for track in tracked]
+        return said
+
+
+def _check(check: Check) -> dict[str, Any]:
+    return {check.kind: copy.deepcopy(check.options), **check.timing}  # one object twice would be written as an alias
+
+
+def _track(track: Track) -> str | dict[str, Any]:
+    return track.check if track.weight is None else {"check": track.check, "weight": track.weight}
 
 
 def _duration(milliseconds: int) -> str:

@@ -1,4 +1,4 @@
-"""The agent ends: asked to (SIGTERM, the planned stop) or not (SIGKILL). Healing starts it again."""
+"""The agent ends, asked to (SIGTERM, the planned stop) or not (SIGKILL), or is asked to give its role away."""
 
 from __future__ import annotations
 
@@ -38,3 +38,19 @@ class AgentKilled:
     def heal(self, lab: Lab, node: str) -> None:
         """Start it again."""
         lab.restart_agent(node)
+
+
+class AgentDrained:
+    """Asks a node's agent to give its role away and to stay out."""
+
+    kind: ClassVar[str] = "agent-drained"
+    summary: ClassVar[str] = "the agent is asked to give its role away and to stay out (drain)"
+    cuts: ClassVar[bool] = False
+
+    def inject(self, lab: Lab, node: str) -> None:
+        """Ask it, and wait for the outcome."""
+        lab.agent(node).drain()
+
+    def heal(self, lab: Lab, node: str) -> None:
+        """Let it take part again."""
+        lab.agent(node).undrain()

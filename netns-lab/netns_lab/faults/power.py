@@ -21,20 +21,27 @@ class PowerCut:
 
     def inject(self, lab: Lab, node: str) -> None:
         """Cut it."""
-        lab.set_cable(node, plugged=False)
+        _plug(lab, node, plugged=False)
         place = lab.node(node)
         # Everything in it, also what its programs started in sessions of their own.
         for pid in kernel.processes_inside([place.namespace]):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         place.kill_all()
-        for address in lab.agent(node).service.advertised:
-            with contextlib.suppress(LabError):  # it had it not
-                kernel.ip_batch([f"addr del {address} dev eth0"], place.namespace)
+        for router in lab.agent(node).service.virtual_routers():
+            for address in router.addresses:
+                with contextlib.suppress(LabError):  # it had it not
+                    kernel.ip_batch([f"addr del {address} dev {router.interface}"], place.namespace)
 
     def heal(self, lab: Lab, node: str) -> None:
         """Boot it."""
-        lab.set_cable(node, plugged=True)
+        _plug(lab, node, plugged=True)
         if lab.topology.webs:
             lab.start_proxy(node)
         lab.restart_agent(node)
+
+
+def _plug(lab: Lab, node: str, *, plugged: bool) -> None:
+    """All cables of a node."""
+    for network, _ in enumerate(lab.topology.ports(node), start=1):
+        lab.set_cable(node, plugged=plugged, network=network)

@@ -3,29 +3,49 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from netns_lab.errors import CannotRunError
 from netns_lab.faults.address import AddressDeleted
-from netns_lab.faults.agent import AgentKilled, AgentStopped
+from netns_lab.faults.agent import AgentDrained, AgentKilled, AgentStopped
 from netns_lab.faults.base import Fault
-from netns_lab.faults.cable import CablePulled
+from netns_lab.faults.cable import CablePulled, SecondCablePulled
 from netns_lab.faults.hang import AgentAndHelpersKilled, AgentFrozen
+from netns_lab.faults.health import HealthBad
+from netns_lab.faults.path import GatewayLost, WebsLost
 from netns_lab.faults.power import PowerCut
-from netns_lab.faults.proxy import ProxyKilled
-from netns_lab.faults.switch import SwitchDead
+from netns_lab.faults.proxy import CertificateWrong, ProxyFrozen, ProxyKilled, ProxyReloaded, ProxyRestarted
+from netns_lab.faults.switch import PortBlocked, SwitchDead
+from netns_lab.faults.web import WebBad, WebKilled
+from netns_lab.history import HEALED
 from netns_lab.lab import Lab
 
-FAULTS: Mapping[str, Fault] = MappingProxyType(
-    {
-        fault.kind: fault
-        for fault in (
-            *(CablePulled(), SwitchDead(), ProxyKilled(), AgentStopped(), AgentKilled(), PowerCut()),
-            *(AgentFrozen(), AgentAndHelpersKilled(), AddressDeleted()),
-        )
-    }
+_ALL: Sequence[Fault] = (
+    CablePulled(),
+    SecondCablePulled(),
+    SwitchDead(),
+    PortBlocked(),
+    GatewayLost(),
+    ProxyKilled(),
+    ProxyFrozen(),
+    ProxyReloaded(),
+    ProxyRestarted(),
+    CertificateWrong(),
+    WebKilled(),
+    WebBad(),
+    WebsLost(),
+    HealthBad(),
+    AgentStopped(),
+    AgentKilled(),
+    AgentFrozen(),
+    AgentAndHelpersKilled(),
+    AddressDeleted(),
+    AgentDrained(),
+    PowerCut(),
 )
+
+FAULTS: Mapping[str, Fault] = MappingProxyType({fault.kind: fault for fault in _ALL})
 
 
 def inject(lab: Lab, kind: str, node: str, mark: str | None = None) -> None:
@@ -51,7 +71,7 @@ def heal(lab: Lab, kind: str, node: str, mark: str | None = None) -> None:
     """Undo a fault of a node; arguments and errors as for `inject`."""
     fault = _fault(kind)
     t = time.monotonic_ns()
-    lab.history.add("step", t=t, step=f"{kind} healed", node=node, mark=mark, cut=False if fault.cuts else None)
+    lab.history.add("step", t=t, step=kind + HEALED, node=node, mark=mark, cut=False if fault.cuts else None)
     fault.heal(lab, node)
 
 

@@ -78,9 +78,9 @@ class Case:
         return start, finish or events[-1].t + 1
 
     def where(self) -> str:
-        """The moment, for a title."""
-        name = self.options.get("after")
-        return f" after {name}" if name else ""
+        """The moment, for a title, and the network where it is not the first."""
+        name, network = self.options.get("after"), self.options.get("network", 1)
+        return (f" after {name}" if name else "") + (f" on network {network}" if network > 1 else "")
 
     def timers(self) -> Timers | None:
         """The times of the node that takes over in the window: the first that newly gets the address.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netns_lab.history import follow_cut
 from netns_lab.judges.base import Case, Finding, Outcome
 
 
@@ -46,16 +47,16 @@ def judge_single(case: Case) -> Finding:
 def _states(case: Case, until: int) -> Iterator[tuple[int, frozenset[str]]]:
     """The reachable holders from each change on, up to a time."""
     holders: set[str] = set()
-    cut: set[str] = set()
+    cut: set[tuple[str, str]] = set()
     yield 0, frozenset()
     for event in case.history.events(until=until):
         if event.kind == "address" and event["address"] == case.address:
             (holders.add if event["held"] else holders.discard)(event["node"])
         elif event.kind == "step" and event["cut"] is not None:
-            (cut.add if event["cut"] else cut.discard)(event["node"])
+            follow_cut(cut, event)
         else:
             continue
-        yield event.t, frozenset(holders - cut)
+        yield event.t, frozenset(holders - {node for node, _ in cut})
 
 
 def _lost(case: Case) -> bool:

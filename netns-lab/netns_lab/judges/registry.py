@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from netns_lab.judges import holders, outage, service, wellformed
+from netns_lab.judges import holders, lateness, outage, requests, roles, service, wellformed
 from netns_lab.judges.base import Case, Finding
 
 JUDGES: Mapping[str, Callable[[Case], Finding]] = MappingProxyType(
     {
         "outage": outage.judge,
+        "failed_requests": requests.judge_failed,
+        "lost_connections": requests.judge_lost,
+        "moved": roles.judge_moved,
+        "no_change": roles.judge_no_change,
+        "releases": roles.judge_releases,
         "two_holders": holders.judge_together,
         "single_holder": holders.judge_single,
         "serves": service.judge_serves,
         "announces_last": service.judge_announces_last,
+        "lateness": lateness.judge,
         "wellformed": wellformed.judge,
     }
 )

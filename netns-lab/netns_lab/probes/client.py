@@ -1,16 +1,17 @@
 """The lab's end of a probe: starts it in the client's namespace and takes its findings into the history.
 
-| kind | pace | says who answered by        | for |
-|------|------|-----------------------------|-----|
-| icmp | 1 ms | source MAC address          | where the address is |
-| http | 2 ms | header set by the proxy     | whether the service answers |
+| kind      | pace | says who answered by    | for |
+|-----------|------|-------------------------|-----|
+| icmp      | 1 ms | source MAC address      | where the address is |
+| http      | 2 ms | header set by the proxy | whether the service answers; a new connection for each request |
+| http-kept | 2 ms | header set by the proxy | the same over connections that are kept alive |
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -20,22 +21,27 @@ from netns_lab.history import Event, History
 from netns_lab.node import Node
 from netns_lab.topology import Host
 
-Kind = Literal["icmp", "http"]
+Kind = Literal["icmp", "http", "http-kept"]
 
-PACE_NS: Mapping[Kind, int] = {"icmp": 1_000_000, "http": 2_000_000}
+PACE_NS: Mapping[Kind, int] = {"icmp": 1_000_000, "http": 2_000_000, "http-kept": 2_000_000}
+_MODULES: Mapping[Kind, tuple[str, Sequence[str]]] = {
+    "icmp": ("probes.icmp", ()),
+    "http": ("probes.http", ("new",)),
+    "http-kept": ("probes.http", ("kept",)),
+}
 
 
 @contextlib.contextmanager
 def probing(
-    kind: Kind, client: Node, shared: str, control: str, hosts: Iterable[Host], history: History
+    kind: Kind, pace_ns: int, client: Node, targets: tuple[str, str], hosts: Iterable[Host], history: History
 ) -> Generator[None]:
     """Probe while the block runs; the findings are in the history after it.
 
     Args:
         kind: which probe.
+        pace_ns: nanoseconds between two probes.
         client: the host that probes.
-        shared: the address that moves.
-        control: an address that does not.
+        targets: the address that moves, and one that does not, the control.
         hosts: to tell a MAC address's owner.
         history: where the answers go.
 
@@ -43,7 +49,8 @@ def probing(
         LabError: the probe did not start, or ended early.
     """
     log = client.directory / "probe.log"
-    arguments = helper.command(f"probes.{kind}", shared, control, str(PACE_NS[kind]))
+    module, options = _MODULES[kind]
+    arguments = helper.command(module, *targets, str(pace_ns), *options)
     with log.open("wb") as errors:
         process = helper.start(client.command(arguments), errors)
     if process.stdin is None or process.stdout is None:
@@ -72,6 +79,10 @@ def _take(findings: IO[bytes], names: Mapping[str, str], history: History, log: 
         replies: list[tuple[int, int, str]] = found["replies"]
         events = [Event(t, "reply", {"target": target, "sent": sent, **_who(text, names)}) for t, sent, text in replies]
         history.extend(events)
+        history.extend(
+            Event(t, "failure", {"target": target, "sent": sent, "reason": reason, "kept": kept})
+            for t, sent, reason, kept in found["failures"]
+        )
         history.add("probes", target=target, sent=found["sent"], pace_ns=found["pace_ns"])
     if targets != 2:
         raise LabError(f"the probe ended early: {log.read_text().strip()}")

@@ -60,7 +60,13 @@ def say(values: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def report(target: str, sent: int, pace_ns: int, replies: Iterable[tuple[int, int, str]]) -> None:
+def report(
+    target: str,
+    sent: int,
+    pace_ns: int,
+    replies: Iterable[tuple[int, int, str]],
+    failures: Iterable[tuple[int, int, str, bool]] = (),
+) -> None:
     """Print the findings about one target.
 
     Args:
@@ -68,8 +74,10 @@ def report(target: str, sent: int, pace_ns: int, replies: Iterable[tuple[int, in
         sent: how many probes it was sent.
         pace_ns: nanoseconds between two of them.
         replies: for each answer: when it came, when its probe was sent, who answered.
+        failures: for each failure: when it was noticed, when its probe was sent, why, whether on a kept connection.
     """
-    say({"target": target, "sent": sent, "pace_ns": pace_ns, "replies": list(replies)})
+    found = {"target": target, "sent": sent, "pace_ns": pace_ns, "replies": list(replies), "failures": list(failures)}
+    say(found)
 
 
 def _ended() -> bool:

@@ -1,0 +1,30 @@
+"""Real-time priority for the event loop: an agent that waits for a processor behind other programs is late.
+
+SCHED_RR at the lowest real-time priority goes before everything that asked for nothing, and leaves room for those that
+did (watchdogs, other routing daemons). It is not inherited (SCHED_RESET_ON_FORK): the threads that may block and all
+programs stay ordinary. The kernel keeps a part of each second for ordinary work, whatever a real-time task does.
+
+Sources: sched(7), sched_setscheduler(2).
+"""
+
+from __future__ import annotations
+
+import os
+
+PRIORITY = 1
+
+
+def take_real_time() -> str | None:
+    """Run the calling thread, and no other, at real-time priority.
+
+    Returns:
+        None, or why that is not permitted and what would permit it.
+    """
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(PRIORITY))
+    except OSError as error:
+        cause = (error.strerror or str(error)).lower()
+        return (
+            f"no real-time priority ({cause}): adverts may be late on a busy host; grant CAP_SYS_NICE or LimitRTPRIO=1"
+        )
+    return None
