@@ -36,6 +36,7 @@ from vrrpd.control.server import serve
 from vrrpd.control.service import READY, STOPPING, notify
 from vrrpd.control.state_file import state_path
 from vrrpd.errors import VrrpdError
+from vrrpd.guard import Guard
 from vrrpd.launcher import Launcher
 from vrrpd.linux.capabilities import require_capabilities
 from vrrpd.linux.real_time import take_real_time
@@ -78,15 +79,17 @@ def run_agent(options: Options, launcher: Launcher) -> None:
     """
     file = load(options.config, kinds())
     require_capabilities()
-    kernel = this_machine()
+    programs = LauncherClient(launcher)
+    guard = Guard(programs.fork_guardian)
+    kernel = this_machine(guard)
     spec = resolve(file, host_facts(kernel.commands.dump()), options.node, inspect)
     control = options.control or spec.control or DEFAULT_CONTROL
     with NamespaceLock(control) as lock:
         as_json = (options.log_format or spec.log_format) == "json"
         writer = setup(options.log_level or spec.log_level or "info", "json" if as_json else "text")
         try:
-            state, programs = options.state or state_path(control), LauncherClient(launcher)
-            trio.run(_agent, kernel, spec, control, lock, state, programs)
+            state = options.state or state_path(control)
+            trio.run(_agent, kernel, spec, control, lock, state, programs, guard)
         except* VrrpdError as group:
             raise _first(group) from None
         finally:
@@ -94,7 +97,13 @@ def run_agent(options: Options, launcher: Launcher) -> None:
 
 
 async def _agent(
-    kernel: Kernel, spec: AgentSpec, control: str, lock: NamespaceLock, state: str, programs: LauncherClient
+    kernel: Kernel,
+    spec: AgentSpec,
+    control: str,
+    lock: NamespaceLock,
+    state: str,
+    programs: LauncherClient,
+    guard: Guard,
 ) -> None:
     runtime = Runtime(kernel)
     drains = Drains(state, runtime, partial(datetime.now, UTC))
@@ -105,6 +114,8 @@ async def _agent(
         troubles: dict[Code, tuple[datetime, str]] = {}
         if trouble := drains.trouble:
             troubles[Code.DRAIN_NOT_KEPT] = trouble.since, trouble.detail
+        if trouble := guard.trouble:
+            troubles[Code.NO_GUARDIAN] = trouble.since, trouble.detail
         if programs.lost:
             troubles[Code.LAUNCHER_GONE] = programs.lost_at, programs.lost
         return status(runtime, spec.node, started, drains.until, troubles)
@@ -119,6 +130,7 @@ async def _agent(
                     nursery.start_soon(lock.answer)
                     nursery.start_soon(programs.listen)
                     drains.read()
+                    _tidy_memory()
                     runtime.apply(spec)
                     drains.restore()
                     nursery.start_soon(drains.run)
@@ -179,10 +191,17 @@ async def _let_go(runtime: Runtime) -> None:
     log.error("the kernel does not answer: addresses may have stayed; see: vrrpd status on the other nodes, ip address")
 
 
-def _report_ready(spec: AgentSpec, control: str) -> None:
-    """Say that the agent runs; what is alive now stays alive, so the collector need not look at it again."""
+def _tidy_memory() -> None:
+    """What is alive now stays alive, so the collector need not look at it again.
+
+    A whole collection takes as long as the guardian waits for a sign of life: before anything is held.
+    """
     gc.collect()
     gc.freeze()
+
+
+def _report_ready(spec: AgentSpec, control: str) -> None:
+    """Say that the agent runs."""
     if refused := take_real_time():
         log.warning("%s", refused)
     for warning in spec.warnings:

@@ -20,6 +20,9 @@ instruction (exec hangs on a dead network file system) or that survives SIGKILL 
 plain fork, and not posix_spawn, which waits for the exec. What goes wrong between fork and exec is told to the agent by
 the new process itself.
 
+One request starts no program: it brings three descriptors, and a fork of the launcher becomes the agent's guardian
+(`vrrpd.guardian`), which needs the launcher's rights and its small size. The end of the launcher is not its end.
+
 A program gets: a session and process group of its own, `/` as its directory, nothing on its standard input, the pipe as
 output and error, no other descriptor, default signals, PATH and LANG=C alone as its environment, and the rights of an
 unprivileged user unless a user is named. Users and their groups are looked up once. The session is what is killed:
@@ -27,8 +30,8 @@ children in process groups of their own (`timeout`) belong to it, those in sessi
 
 Has its own session and does not react to INT, TERM and HUP: the agent's goodbye is the end of its socket.
 
-Must not do: import anything beyond the standard library, or much of that (`dataclasses` alone would make the process a
-fifth larger and each fork slower, hence the named tuples); wait for one thing.
+Must not do: import anything beyond the standard library and the guardian, or much of that (`dataclasses` alone would
+make the process a fifth larger and each fork slower, hence the named tuples); wait for one thing.
 
 Sources: unix(7), pidfd_open(2), pipe(7), epoll(7), capabilities(7).
 """
@@ -46,6 +49,7 @@ import signal
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final, NamedTuple, Never
 
@@ -206,8 +210,10 @@ class _Program(NamedTuple):
 class _Desk:
     """Takes requests, watches programs, answers."""
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, channel: socket.socket, guard: Callable[[int, int, int], Never]) -> None:
         self._channel = channel
+        self._guard = guard
+        self._guardians: dict[int, int] = {}  # pidfd to process id
         self._events = select.epoll()
         self._events.register(channel, select.EPOLLIN)
         self._running: dict[int, _Program] = {}  # by pidfd
@@ -234,6 +240,10 @@ class _Desk:
                 self._mute(program)
             elif program := self._running.get(descriptor):
                 self._end(program)
+            elif descriptor in self._guardians:
+                os.waitpid(self._guardians.pop(descriptor), 0)
+                self._events.unregister(descriptor)
+                os.close(descriptor)
         # Last, because it opens descriptors: an older event must not meet a new program under the number of an old one.
         if asked & select.EPOLLHUP:
             return False
@@ -243,12 +253,15 @@ class _Desk:
         """Take one request and start its program; False where the agent is gone."""
         flags = socket.MSG_CMSG_CLOEXEC
         try:
-            packet, ancillary, _, _ = self._channel.recvmsg(REQUEST_LIMIT, socket.CMSG_SPACE(4), flags)
+            packet, ancillary, _, _ = self._channel.recvmsg(REQUEST_LIMIT, socket.CMSG_SPACE(12), flags)
         except ConnectionError:
             return False
         if not packet:
             return False
         request: dict[str, Any] = json.loads(packet)
+        if "guardian" in request:
+            self._fork_guardian(ancillary)
+            return True
         if not ancillary:  # our table of descriptors is full, and the kernel has dropped the pipe
             self._answer({"run": request["run"], "failed": "too many open files", "status": _NOT_STARTED})
             return True
@@ -265,6 +278,24 @@ class _Desk:
         self._events.register(output, 0)  # EPOLLERR, once nobody can read it any more, needs no asking
         self._answer({"run": program.run, "pid": program.pid})
         return True
+
+    def _fork_guardian(self, ancillary: list[tuple[int, int, bytes]]) -> None:
+        """Fork a guardian. Where that fails, its end of the channel is closed, and the agent asks again."""
+        descriptors = [d for _, _, data in ancillary for (d,) in struct.iter_unpack("i", data)]
+        with contextlib.suppress(OSError):
+            pid = os.fork() if len(descriptors) == 3 else -1
+            if pid == 0:
+                try:
+                    self._guard(descriptors[0], descriptors[1], descriptors[2])
+                except Exception as error:  # noqa: BLE001 - told, and kept out of the loop of the launcher
+                    sys.excepthook(type(error), error, error.__traceback__)
+                os._exit(1)
+            if pid > 0:
+                pidfd = os.pidfd_open(pid)
+                self._guardians[pidfd] = pid
+                self._events.register(pidfd, select.EPOLLIN)
+        for descriptor in descriptors:
+            os.close(descriptor)
 
     def _start(self, request: dict[str, Any], output: int) -> _Program:
         who = self._account(request["user"])
@@ -384,8 +415,11 @@ def _reason(error: Exception) -> str:
 
 def _main() -> None:
     """The launcher's life; the only argument is the descriptor of its channel."""
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120 - pathlib is large
+    from vrrpd.guardian import live  # noqa: PLC0415 - found by the line above, where this file is run as a script
+
     _settle(int(sys.argv[1]))
-    _Desk(socket.socket(fileno=_CHANNEL)).serve()
+    _Desk(socket.socket(fileno=_CHANNEL), live).serve()
 
 
 if __name__ == "__main__":

@@ -125,6 +125,17 @@ class LauncherClient:
             raise CannotStartError(run.failed)
         return Finished(run.status, output)
 
+    async def fork_guardian(self, descriptors: Sequence[int]) -> None:
+        """Have the launcher become a guardian in a fork of itself.
+
+        Args:
+            descriptors: its channel, the shared memory, and our pidfd.
+
+        Raises:
+            CannotStartError: the launcher has ended.
+        """
+        await self._send(b'{"guardian": true}', descriptors)
+
     async def _await_end_of_dropped(self, command: _Command) -> None:
         """Make sure that the same command, cancelled a moment ago, is gone."""
         before = next((run for run in self._runs.values() if run.dropped and run.command == command), None)
@@ -144,20 +155,24 @@ class LauncherClient:
         request = json.dumps({"run": number, "argv": argv, "user": user}).encode()
         if len(request) > REQUEST_LIMIT:
             raise CannotStartError("its arguments are too long")
+        await self._send(request, [output])
+        run = self._runs[number] = _Run(command)
+        return run
+
+    async def _send(self, request: bytes, descriptors: Sequence[int]) -> None:
+        """Send a request with descriptors."""
         while True:
             if self.lost:
                 raise LauncherGoneError(self.lost)
             try:
-                socket.send_fds(self._channel, [request], [output])
+                socket.send_fds(self._channel, [request], descriptors)
             except BlockingIOError:
                 async with self._sending:  # one task at a time may wait for a socket
                     await trio.lowlevel.wait_writable(self._channel)
             except ConnectionError:
                 self._lose()
             else:
-                break
-        run = self._runs[number] = _Run(command)
-        return run
+                return
 
     async def _follow(self, run: _Run, reading: int) -> bytes:
         """Collect the end of the output until the program ends."""

@@ -118,6 +118,7 @@ def test_the_complete_file_of_the_manual_becomes_one_virtual_router(file_of: Fil
         track=(TrackSpec("haproxy"),),
         neighbours=(lb2, lb3),
         home=lb1,
+        lease=3 * SECOND,
     )
 
 

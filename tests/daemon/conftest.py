@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,14 @@ class Child:
                 return router
         raise AssertionError(f"not in time: {router}\n{self.log.read_text()}")
 
+    def guardian(self) -> int:
+        """The process id of its guardian, once there is one."""
+        deadline = time.monotonic() + PATIENCE_S
+        while (found := child_of(self.process.pid, "vrrpd-guardian")) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        return found
+
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
@@ -72,6 +80,17 @@ class Child:
         """Wait for the end; its exit status and how long it took, seconds."""
         start = time.monotonic()
         return self.process.wait(PATIENCE_S), time.monotonic() - start
+
+
+def child_of(pid: int, name: str) -> int | None:
+    """A process of this name below another."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        names = {int(child): Path(f"/proc/{child}/comm").read_text().strip() for child in children}
+    except (FileNotFoundError, ProcessLookupError):  # one has ended meanwhile
+        return None
+    found = [child for child, called in names.items() if called == name]
+    return next(iter([*found, *filter(None, (child_of(child, name) for child in names))]), None)
 
 
 @dataclass
@@ -82,11 +101,13 @@ class Namespace:
         name: for `ip netns exec`.
         directory: where its files lie.
         children: the agents that were started in it.
+        others: other programs that were started in it.
     """
 
     name: str
     directory: Path
     children: list[Child]
+    others: list[subprocess.Popen[bytes]] = field(default_factory=list["subprocess.Popen[bytes]"])
 
     def run(self, *argv: str) -> str:
         """Run a program in it that must succeed."""
@@ -133,12 +154,17 @@ class Namespace:
         assert "Traceback" not in said
         return said.splitlines()
 
+    def start(self, *argv: str) -> subprocess.Popen[bytes]:
+        """Start a program in it that is ended with the test."""
+        self.others.append(subprocess.Popen(self._in(*argv)))
+        return self.others[-1]
+
     def end(self) -> None:
-        """End every agent that still runs."""
-        for child in self.children:
-            if child.process.poll() is None:
-                child.process.kill()
-                child.process.wait()
+        """End every agent, and every other program, that still runs."""
+        for process in (*(child.process for child in self.children), *self.others):
+            if process.poll() is None:
+                process.kill()
+                process.wait()
 
     def _in(self, *argv: str) -> list[str]:
         return ["ip", "netns", "exec", self.name, *argv]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
@@ -292,3 +293,38 @@ async def test_messages_of_other_processes_are_ignored(events: Events, inside: I
         while IPv4Interface("10.77.0.50/24") not in added:  # the link itself may tell of other changes meanwhile
             added += [event.address.address for event in await events.receive() if isinstance(event, AddressAdded)]
     assert added == [IPv4Interface("10.77.0.50/24")]
+
+
+@pytest.mark.parametrize("address", [SHARED4, SHARED6])
+def test_an_address_with_a_lifetime_goes_by_itself_and_a_renewal_keeps_it_tagged(
+    netlink: Netlink, index: int, address: InterfaceAddress
+) -> None:
+    netlink.add(encode_add(address, index, lifetime=2))
+    renewal = encode_add(address, index, lifetime=2, renew=True)
+    for _ in range(3):
+        time.sleep(0.8)
+        netlink.add(renewal)
+    kept = find(netlink, address)
+    assert kept is not None
+    assert (kept.ours, kept.permanent, kept.tentative) == (True, False, False)
+    assert kept.deprecated == (address.version == 6), "never the source of a connection of the host's own"
+    time.sleep(3)
+    assert find(netlink, address) is None
+
+
+def test_a_renewal_of_a_missing_address_brings_it_back(netlink: Netlink, index: int) -> None:
+    netlink.add(encode_add(SHARED4, index, lifetime=60, renew=True))
+    assert find(netlink, SHARED4) is not None
+
+
+async def test_an_event_tells_who_has_removed_an_address(netlink: Netlink, index: int, inside: Inside) -> None:
+    with inside("left"):
+        events = Events()
+    netlink.add(encode_add(SHARED4, index))
+    netlink.remove(encode_remove(SHARED4, index))
+    found: list[AddressRemoved] = []
+    with trio.fail_after(5):
+        while not found:
+            found += [each for each in await events.receive() if isinstance(each, AddressRemoved)]
+    events.close()
+    assert found[0].by == netlink.port

@@ -33,6 +33,7 @@ from vrrpd.proto.events import (
     Event,
     Leave,
     NetworkHeard,
+    Overslept,
     Received,
     Shutdown,
     Startup,
@@ -70,6 +71,7 @@ NEXT = Backup(NOW + ms(2900), SECOND, HIGHER)
 HANDING = Leaving(NOW + ms(150), stop=False, successor=NEXT)
 
 GONE = Shutdown("interface lost")
+AWAY = Overslept("the agent slept for 30.0 s")
 LEAVE = Leave("agent stops")
 ADVERT = SendAdvert(240)
 ZERO = SendAdvert(0)
@@ -146,6 +148,7 @@ INITIALIZE = [
         Initialize(),
         GONE,
         LEAVE,
+        AWAY,
         Tick(),
         heard(250),
         heard(0),
@@ -167,6 +170,14 @@ INITIALIZE = [
 ]
 
 BACKUP = [
+    Row(WATCHING, AWAY, (Transition(Role.BACKUP, Role.BACKUP, AWAY.reason),), Backup(NOW + DOWN, SECOND)),
+    Row(
+        replace(WATCHING, interval=2 * SECOND),
+        AWAY,
+        (Transition(Role.BACKUP, Role.BACKUP, AWAY.reason),),
+        Backup(NOW + 2 * DOWN, 2 * SECOND, hear_until=NOW + 30 * SECOND),
+        DEAF,
+    ),
     *same(WATCHING, Startup(ME), Tick(), NetworkHeard(), Stay(), ORDERED, CONTESTED, HEALTHY),
     Row(WATCHING, GONE, (Transition(Role.BACKUP, Role.INITIALIZE, "interface lost"),), Initialize()),
     Row(WATCHING, LEAVE, (Transition(Role.BACKUP, Role.INITIALIZE, "agent stops"),), Initialize()),
@@ -219,6 +230,8 @@ BACKUP = [
 ]
 
 ACTIVE = [
+    Row(SERVING, AWAY, (Release(), down(AWAY.reason)), Backup(NOW + DOWN, SECOND)),
+    Row(SERVING, AWAY, (Release(), down(AWAY.reason)), Backup(NOW + DOWN, SECOND, hear_until=NOW + 30 * SECOND), DEAF),
     *same(SERVING, Startup(ME), Tick(), NetworkHeard(), Stay(), ActiveLeft(), HEALTHY, heard(250, ME)),
     Row(SERVING, GONE, (ZERO, Release(), down("interface lost", Role.INITIALIZE)), Initialize()),
     Row(SERVING, LEAVE, (ZERO, still("agent stops")), Leaving(NOW + ANSWER, stop=True, repeats=REPEATS)),
@@ -311,6 +324,9 @@ ACTIVE = [
 ]
 
 LEAVING = [
+    Row(HANDING, AWAY, (Release(), down(AWAY.reason)), Backup(NOW + DOWN, SECOND)),
+    Row(STOPPING, AWAY, (Release(), down(AWAY.reason, Role.INITIALIZE)), Initialize()),
+    Row(ASKING, AWAY, (Release(), down(AWAY.reason, Role.INITIALIZE)), Initialize(), drain=Drain.FORCE),
     *same(ASKING, Startup(ME), Tick(), NetworkHeard(), ActiveLeft(), FAILED, heard(0), heard(250, ME)),
     *same(HANDING, Startup(ME), Tick(), NetworkHeard(), ActiveLeft(), FAILED, ORDERED, heard(0, LOWER)),
     Row(ASKING, GONE, (Release(), down("interface lost", Role.INITIALIZE)), Initialize()),

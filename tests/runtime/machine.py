@@ -9,10 +9,12 @@ what is tested is what production sends.
 from __future__ import annotations
 
 import errno
+import struct
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_interface
+from typing import Never
 
 import trio
 
@@ -37,7 +39,24 @@ from vrrpd.linux.sysctl import SysctlError
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.settings import Address, Family, family_of
 from vrrpd.proto.timers import SECOND
-from vrrpd.runtime.kernel import Kernel
+from vrrpd.runtime.kernel import Cover, Kernel
+
+KERNEL, AGENT, GUARDIAN, MEDDLER = 0, 100, 101, 4242
+"""Netlink ports of those who change addresses."""
+
+FOREVER = 0xFFFFFFFF
+_REPLACE = 0x100
+
+
+def lifetime(message: bytes) -> int:
+    """The seconds that a message gives to an address."""
+    at = 24  # struct nlmsghdr, struct ifaddrmsg
+    while at < len(message):
+        length, kind = struct.unpack_from("=HH", message, at)
+        if kind == 6:  # IFA_CACHEINFO
+            return struct.unpack_from("=II", message, at + 4)[1]
+        at += (length + 3) & ~3
+    return FOREVER
 
 
 class Host:
@@ -53,6 +72,7 @@ class Host:
         busy_dumps: so many readings of the tables fail because they kept changing.
         no_sockets: True while no socket can be opened: no descriptors are left.
         deaf: True while the network card has carrier and no frame passes.
+        suspended_s: how long the machine was suspended so far.
         settings: what was read or written under /proc/sys, by (family, interface, key).
         read_only: True where /proc/sys cannot be written.
         gateways: default gateways.
@@ -81,6 +101,9 @@ class Host:
         self.listeners: list[FakeListener] = []
         self.events = FakeEvents(self)
         self.clock = FakeClock(self)
+        self.guardian = FakeGuardian(self)
+        self.suspended_s = 0.0
+        self._expiry: dict[tuple[int, str], float] = {}
         self._frozen = trio.Event()
         self._frozen.set()
         self._loop = threading.get_ident()
@@ -105,7 +128,7 @@ class Host:
         """The interface is deleted; its addresses go with it."""
         link = self.link(interface)
         for key in [key for key in self.addresses if key[0] == link.index]:
-            self._forget(key)
+            self.remove_by(key, KERNEL)
         del self.links[link.index]
         for socket in self.adverts:
             socket.orphaned |= socket.index == link.index
@@ -141,7 +164,7 @@ class Host:
 
     def remove(self, interface: str, address: str) -> None:
         """Somebody removes an address."""
-        self._forget((self.link(interface).index, str(ip_interface(address))))
+        self.remove_by((self.link(interface).index, str(ip_interface(address))), MEDDLER)
 
     def holds(self, address: str) -> bool:
         """True while the address, with its length, is on some interface."""
@@ -154,12 +177,19 @@ class Host:
                 self.addresses[key] = replace(each, secondary=False)
                 self.events.emit(AddressAdded(self.addresses[key]))
 
+    def fail(self, key: tuple[int, str]) -> None:
+        """Duplicate address detection finds another holder."""
+        self.addresses[key] = replace(self.addresses[key], failed=True)
+        self.events.emit(AddressAdded(self.addresses[key]))
+
     def freeze(self) -> None:
-        """The agent gets no processor any more."""
+        """The agent gets no processor any more; what still turns in a test sees no time pass."""
         self._frozen = trio.Event()
+        self.clock.stop()
 
     def thaw(self) -> None:
         """The agent goes on."""
+        self.clock.go_on()
         self._frozen.set()
 
     async def awake(self) -> None:
@@ -200,6 +230,7 @@ class Host:
         """This machine as the runtime sees it."""
         return Kernel(
             clock=self.clock,
+            guardian=self.guardian,
             worker=trio.to_thread.current_default_thread_limiter(),  # the virtual clock looks at it
             commands=FakeCommands(self),
             events=self.events,
@@ -209,6 +240,7 @@ class Host:
             gateways=lambda _: self.gateways,
             read_setting=lambda family, name, key: self.settings.get((family, name, key)),
             write_setting=self._write_setting,
+            requester=lambda port: f"meddler (pid {port})",
         )
 
     def snapshot(self) -> Snapshot:
@@ -230,16 +262,35 @@ class Host:
         if refused:
             return refused
         if int.from_bytes(message[4:6], "little") != RTM_NEWADDR:
-            return self._forget(key) if key in self.addresses else errno.EADDRNOTAVAIL
-        if key in self.addresses:
+            return self.remove_by(key, AGENT) if key in self.addresses else errno.EADDRNOTAVAIL
+        renews = bool(int.from_bytes(message[6:8], "little") & _REPLACE)
+        if key in self.addresses and not renews:
             return errno.EEXIST
-        self.configure(self.links[found.index].name, key[1], ours=found.ours)
+        assert found.ours, "every message carries the tag"
+        if key not in self.addresses:
+            self.configure(self.links[found.index].name, key[1], ours=True)
+        else:
+            self.events.emit(AddressAdded(self.addresses[key]))
+        self._expire(key, lifetime(message))
         return 0
 
-    def _forget(self, key: tuple[int, str]) -> int:
+    def _expire(self, key: tuple[int, str], after_s: float) -> None:
+        """The kernel removes an address that is not renewed in time."""
+        due = trio.current_time() + after_s
+        self._expiry[key] = due
+
+        def look() -> None:
+            if self._expiry.get(key) == due and key in self.addresses:
+                self.remove_by(key, KERNEL)
+
+        if after_s < FOREVER:
+            self.lan.later(look, after_s)
+
+    def remove_by(self, key: tuple[int, str], by: int) -> int:
+        """Somebody removes an address."""
         address = self.addresses.pop(key)
         self.lan.tell(self, f"removes {address.address}")
-        self.events.emit(AddressRemoved(address))
+        self.events.emit(AddressRemoved(address, by))
         return 0
 
     def _write_setting(self, family: Family, interface: str, key: str, value: int) -> SysctlError | None:
@@ -257,9 +308,23 @@ class FakeClock:
         self._offset = (len(host.lan.hosts) + 1) * 1_000_000 * SECOND
         self._deadline: int | None = None
         self._armed = trio.Event()
+        self._stopped: int | None = None
+
+    def stop(self) -> None:
+        self._stopped = self.now()
+
+    def go_on(self) -> None:
+        self._stopped = None
 
     def now(self) -> int:
+        if not self._host.on_loop():
+            return trio.from_thread.run_sync(self.now)
+        if self._stopped is not None:
+            return self._stopped
         return round(trio.current_time() * SECOND) + self._offset
+
+    def boot(self) -> int:
+        return self.now() + round(self._host.suspended_s * SECOND)
 
     def arm(self, deadline: int | None) -> None:
         self._deadline = deadline
@@ -279,8 +344,58 @@ class FakeClock:
     def close(self) -> None: ...
 
 
+class FakeGuardian:
+    """The guardian: what it was told, and on a test's word what it does.
+
+    Attributes:
+        covers: what it would say, by virtual router.
+        addresses: what it would remove.
+        stamps: times at which the loop was seen, nanoseconds.
+        limit: how old the last of them may be, nanoseconds.
+        acted: its word.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.covers: dict[str, Cover] = {}
+        self.addresses: set[tuple[int, str]] = set()
+        self.stamps: list[int] = []
+        self.limit = 0
+        self.acted = False
+
+    def acts(self) -> None:
+        """It finds the loop frozen, and lets go in its place."""
+        self.acted = True
+        for key in self.addresses & self._host.addresses.keys():
+            self._host.remove_by(key, GUARDIAN)
+
+    def resume(self) -> None:
+        self.acted = False
+
+    def stamp(self, now: int) -> None:
+        self.stamps.append(now)
+
+    def watch(self, limit: int) -> None:
+        self.limit = limit
+
+    def cover(self, who: str, cover: Cover) -> None:
+        self.covers[who] = cover
+        self.addresses.update(cover.addresses)
+
+    def uncover(self, who: str) -> None:
+        self.covers.pop(who, None)
+
+    def gone(self, addresses: Sequence[tuple[int, str]]) -> None:
+        self.addresses.difference_update(addresses)
+
+    async def run(self) -> Never:
+        await trio.sleep_forever()
+
+
 class FakeCommands:
     """The netlink commands: any write may be slow, and none may happen on the event loop once it turns."""
+
+    port = AGENT
 
     def __init__(self, host: Host) -> None:
         self._host = host

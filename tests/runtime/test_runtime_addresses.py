@@ -161,7 +161,7 @@ async def test_news_of_an_old_removal_leaves_no_address_on_a_backup(lan: Lan) ->
 async def test_a_removal_that_the_kernel_refuses_is_asked_for_until_it_is_done(
     lan: Lan, caplog: pytest.LogCaptureFixture
 ) -> None:
-    lb1, lb2 = await run_cluster(lan)
+    lb1, lb2 = await run_cluster(lan, FILE + "defaults: {lease: off}\n")
     lb1.host.refusals["10.0.0.100"] = errno.ENOMEM
     lb1.host.change("eth0", running=False)
     await trio.sleep(3.5)

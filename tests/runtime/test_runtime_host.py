@@ -227,7 +227,7 @@ async def test_events_about_our_own_addresses_do_not_disturb(lan: Lan) -> None:
 
 
 async def test_after_lost_events_a_full_reading_shows_what_vanished_and_what_appeared(lan: Lan) -> None:
-    lb1, lb2 = await run_cluster(lan)
+    lb1, lb2 = await run_cluster(lan, FILE + "defaults: {lease: off}\n")
     for agent in (lb1, lb2):
         agent.host.events.lossy = True
     lb1.host.remove("eth0", VIP)

@@ -96,6 +96,7 @@ class Builder:
             track=tuple(self._track(entry) for entry in keys.track),
             neighbours=router.peers(self.place.node, family),
             home=home,
+            lease=keys.lease or None,
         )
 
     def _track(self, entry: TrackKeys) -> TrackSpec:

@@ -204,6 +204,14 @@ class RouterKeys(Keys):
         tuple[Annotated[TrackKeys, Shorthand(_bare_check, _TEXT)], ...],
         Field(description="names of checks that must pass, or {check, weight} of those that move the priority"),
     ] = ()
+    lease: Annotated[
+        int,
+        scalars.lease(),
+        Field(
+            description="lifetime of the addresses in the kernel, which the agent renews while it lives and is Active; "
+            "whole seconds (default 3s), or off"
+        ),
+    ] = 3 * SECOND
     announce: Annotated[
         AnnounceKeys,
         Shorthand(_announce_off, _OFF),

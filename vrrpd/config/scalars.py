@@ -164,6 +164,19 @@ def duration(low: int, high: int, *, off: bool = False) -> Scalar:
     return Scalar(read, example, {"anyOf": forms})
 
 
+def lease() -> Scalar:
+    """How long the kernel keeps an address without hearing of the agent; it counts in whole seconds."""
+    time = duration(2 * SECOND, 3600 * SECOND, off=True)
+
+    def read(text: str) -> int:
+        value = time.read(text)
+        if value % SECOND:
+            raise plain_error(f"{quote(text)} is no whole number of seconds", "write one such as 3s, or off")
+        return value
+
+    return Scalar(read, "3s", time.schema)
+
+
 def nanoseconds(text: str) -> int | None:
     """The length of a time as the file writes it, None where the text is none."""
     if not re.fullmatch(DURATION_PATTERN, text):

@@ -109,6 +109,7 @@ class MemberSpec:
             link-local IPv6 address of the interface.
         addresses: what moves with the role, in the order of the file.
         announce: see `Announce`.
+        lease: nanoseconds that the kernel keeps the addresses without hearing of us; None: for ever.
         names: source address to node name, for people and to tell an unlisted speaker; empty where the file holds
             no list of nodes.
         track: the checks that its router follows.
@@ -126,6 +127,7 @@ class MemberSpec:
     track: tuple[TrackSpec, ...] = ()
     neighbours: tuple[Address, ...] = ()
     home: Address | None = None
+    lease: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,8 @@ PLAIN = "plain"
 
 _LATER: Mapping[Path, frozenset[str]] = {
     (): frozenset({"http"}),
-    ("defaults",): frozenset({"lease", "auth", "movers", "hooks"}),
-    ("routers", "*"): frozenset({"lease", "auth", "movers", "hooks"}),
+    ("defaults",): frozenset({"auth", "movers", "hooks"}),
+    ("routers", "*"): frozenset({"auth", "movers", "hooks"}),
 }
 
 # Error type of pydantic -> what is wrong, what would be right. `{got}` is the value as written, other names are the

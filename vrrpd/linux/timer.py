@@ -31,6 +31,10 @@ class Clock(Protocol):
         """The present time in nanoseconds; the zero point means nothing."""
         ...
 
+    def boot(self) -> int:
+        """The same with the time in which the machine was suspended; another zero point."""
+        ...
+
     def arm(self, deadline: int | None) -> None:
         """Set the alarm to an absolute time, in place of the one before.
 
@@ -103,6 +107,10 @@ class TimerFd:
     def now(self) -> int:
         """CLOCK_MONOTONIC in nanoseconds."""
         return time.monotonic_ns()
+
+    def boot(self) -> int:
+        """CLOCK_BOOTTIME in nanoseconds."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
     def arm(self, deadline: int | None) -> None:
         """Set the alarm to an absolute time on CLOCK_MONOTONIC, in place of the one before; None disarms."""

@@ -32,6 +32,17 @@ class Leave:
 
 
 @dataclass(frozen=True, slots=True)
+class Overslept:
+    """We were away so long that others may have taken over: a stopped process, a paused machine.
+
+    Attributes:
+        reason: the cause, for people.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """A deadline may have passed. One that comes early or twice changes nothing."""
 
@@ -108,4 +119,6 @@ class Stay:
     """Another member of our group keeps the role that it was giving away."""
 
 
-Event: TypeAlias = Startup | Shutdown | Leave | Tick | Received | Adjust | NetworkHeard | ActiveLeft | Yield | Stay
+Event: TypeAlias = (
+    Startup | Shutdown | Leave | Overslept | Tick | Received | Adjust | NetworkHeard | ActiveLeft | Yield | Stay
+)

@@ -28,6 +28,7 @@ from vrrpd.proto.events import (
     Event,
     Leave,
     NetworkHeard,
+    Overslept,
     Received,
     Shutdown,
     Startup,
@@ -98,6 +99,10 @@ class Group:
     def shutdown(self, reason: str, now: int) -> list[Asked]:
         """All stop at once."""
         return self._each(lambda _: Shutdown(reason), now)
+
+    def overslept(self, reason: str, now: int) -> list[Asked]:
+        """All were away for too long."""
+        return self._each(lambda _: Overslept(reason), now)
 
     def leave(self, reason: str, now: int) -> list[Asked]:
         """All hand over, then stop."""

@@ -18,6 +18,8 @@ Then either the node lets go (a stop) or it keeps the role (its priority fell, b
 that includes ourselves). An Active of long standing that hears a higher priority lingers in the same way; one that has
 just taken the role is in a contest, and drops its addresses before anything else.
 
+Who was away (`Overslept`) goes back to Backup from wherever it was, without a word, and listens as after a start.
+
 An advertisement that is heard in Initialize changes nothing. What breaks a MUST on purpose stands in the README's
 table of deviations.
 """
@@ -36,6 +38,7 @@ from vrrpd.proto.events import (
     Event,
     Leave,
     NetworkHeard,
+    Overslept,
     Received,
     Shutdown,
     Startup,
@@ -44,8 +47,9 @@ from vrrpd.proto.events import (
     Yield,
 )
 from vrrpd.proto.packet import Advertisement
+from vrrpd.proto.reasons import why_active, why_beaten
 from vrrpd.proto.settings import OWNER, UNHEALTHY, Address, OnAllFailed, Settings
-from vrrpd.proto.states import Active, Backup, Initialize, Leaving, State
+from vrrpd.proto.states import Active, Backup, Initialize, Leaving, State, role_of
 from vrrpd.proto.stats import Counters
 from vrrpd.proto.timers import MS, active_down_interval, answer_wait, skew_time
 
@@ -109,15 +113,7 @@ class VirtualRouter:
     @property
     def role(self) -> Role:
         """The state as others see it."""
-        match self.state:
-            case Initialize():
-                return Role.INITIALIZE
-            case Backup():
-                return Role.BACKUP
-            case Active() | Leaving():
-                return Role.ACTIVE
-            case _ as unreachable:
-                assert_never(unreachable)
+        return role_of(self.state)
 
     @property
     def holds_addresses(self) -> bool:
@@ -159,6 +155,8 @@ class VirtualRouter:
             self._hear_until = None
         if isinstance(event, Adjust):
             return self._adjust(event, now)
+        if isinstance(event, Overslept):
+            return self._oversleep(event, now)
         match self.state:
             case Initialize():
                 return self._in_initialize(event, now)
@@ -207,7 +205,7 @@ class VirtualRouter:
                     return self._out("drained")  # somebody serves
                 self.state = self._follow(state, event, now)
                 return []
-            case Startup() | Adjust() | Yield() | Stay():
+            case Startup() | Adjust() | Yield() | Stay() | Overslept():
                 return []
             case _ as unreachable:
                 assert_never(unreachable)
@@ -228,14 +226,14 @@ class VirtualRouter:
                 order = Yield(
                     not self._in_contest(state, now),
                     outranked=True,
-                    reason=self._why_beaten(event.source, event.advert.priority),
+                    reason=why_beaten(event.source, event.advert.priority, self.effective_priority),
                 )
                 return self._give_way(order, self._backup_behind(event, now), now)
             case Received():
                 return self._contradict(state, now)
             case Yield():
                 return self._give_way(event, self._backup_behind(None, now), now)
-            case Startup() | Adjust() | NetworkHeard() | ActiveLeft() | Stay():
+            case Startup() | Adjust() | NetworkHeard() | ActiveLeft() | Stay() | Overslept():
                 return []
             case _ as unreachable:
                 assert_never(unreachable)
@@ -257,7 +255,7 @@ class VirtualRouter:
                 return []
             case Stay() if not state.stop:
                 return self._keep(now)
-            case Startup() | Adjust() | NetworkHeard() | ActiveLeft() | Yield() | Stay():
+            case Startup() | Adjust() | NetworkHeard() | ActiveLeft() | Yield() | Stay() | Overslept():
                 return []
             case _ as unreachable:
                 assert_never(unreachable)
@@ -311,6 +309,20 @@ class VirtualRouter:
 
     # ---------------------------------------------------------------- steps between states
 
+    def _oversleep(self, event: Overslept, now: int) -> list[Effect]:
+        """Drop everything and begin to listen: another may be Active, and our last word is long past."""
+        before, hear = self.state, self.settings.hear_first
+        if isinstance(before, Initialize):
+            return []
+        if isinstance(before, Leaving) and before.stop:
+            return self._stop(event.reason)
+        interval = before.interval if isinstance(before, Backup) else self.settings.interval
+        self._hear_until = None if hear is None else now + hear
+        listening = Backup(now + self._down_interval(interval), interval, hear_until=self._hear_until)
+        self.state = listening if self.takes_part else Initialize()
+        transition = self._transition(role_of(before), event.reason)
+        return [transition] if isinstance(before, Backup) else [Release(), transition]
+
     def _start(self, now: int) -> list[Effect]:
         """RFC 9568 6.4.1."""
         if not self.takes_part:
@@ -324,21 +336,9 @@ class VirtualRouter:
     def _become_active(self, state: Backup | None, now: int) -> list[Effect]:
         previous, self.drain = self.role, Drain.NO  # nobody else would serve
         self.state = Active(advert_at=now + self.settings.interval, since=now)
-        transition = self._transition(previous, self._why_active(state, now))
+        reason = why_active(self.settings, state, self.effective_priority, self.heard, now)
+        transition = self._transition(previous, reason)
         return [self._say(), Acquire(), Announce(), transition]
-
-    def _why_active(self, state: Backup | None, now: int) -> str:
-        if state is None:
-            return "address owner"
-        if state.active is None:
-            return "no Active was heard"
-        silence = now - self.heard.get(state.active, now)
-        if state.outranked is not None and silence < self.settings.down_adverts * state.interval:
-            return self._why_beaten(state.active, state.outranked)
-        return f"{state.active} fell silent or left"
-
-    def _why_beaten(self, other: Address, priority: int) -> str:
-        return f"{other} advertises priority {priority}, ours is {self.effective_priority}"
 
     def _stop(self, reason: str) -> list[Effect]:
         """To Initialize at once."""

@@ -6,8 +6,9 @@ States are values, replaced and never changed, so a test can put a router anywhe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
+from vrrpd.proto.effects import Role
 from vrrpd.proto.settings import Address
 
 
@@ -85,3 +86,16 @@ class Leaving:
 
 
 State: TypeAlias = Initialize | Backup | Active | Leaving
+
+
+def role_of(state: State) -> Role:
+    """The state as others see it."""
+    match state:
+        case Initialize():
+            return Role.INITIALIZE
+        case Backup():
+            return Role.BACKUP
+        case Active() | Leaving():
+            return Role.ACTIVE
+        case _ as unreachable:
+            assert_never(unreachable)

@@ -2,7 +2,7 @@
 
 A netlink write can wait for a lock of the kernel for tens of milliseconds, so none happens on the event loop: `hold`
 and `drop` only note what is wanted, and `run` carries batches to the thread, one after the other. Messages are encoded
-when a router starts, not when it takes over.
+when a router starts, not when it takes over. What a frozen agent had still to add is not added when it wakes up.
 
 **Ours is what we added.** An address that was there before, without our tag, is reported as foreign and never
 changed or removed. What carries our tag and is not wanted is an orphan of an agent that died; `reconcile`
@@ -25,8 +25,11 @@ import trio
 from vrrpd.config.spec import SharedAddress
 from vrrpd.linux.netlink import KernelAddress, Link, NetlinkError, Snapshot, encode_add, encode_remove, reason
 from vrrpd.proto.settings import Family
+from vrrpd.proto.timers import SECOND
 from vrrpd.runtime.kernel import Kernel
+from vrrpd.runtime.leases import Leases
 from vrrpd.runtime.links import Links
+from vrrpd.runtime.vigil import Vigil
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +59,8 @@ class Place:
         link: the interface it goes to.
         add: encoded once, when the router starts.
         remove: likewise.
+        renew: likewise; lets its lifetime begin anew, and would bring it back were it missing.
+        lease: its lifetime in the kernel, nanoseconds; None where it has none.
         owned: True where another node is its owner, who sends advertisements from it.
     """
 
@@ -63,6 +68,8 @@ class Place:
     link: Link
     add: bytes
     remove: bytes
+    renew: bytes
+    lease: int | None = None
     owned: bool = False
 
     @property
@@ -83,18 +90,24 @@ class Outcome:
 Tell: TypeAlias = Callable[[Outcome], None]
 
 
-def place(address: SharedAddress, link: Link, *, owned: bool = False) -> Place:
+def place(address: SharedAddress, link: Link, *, lease: int | None = None, owned: bool = False) -> Place:
     """Prepare an address for an interface: encoding takes longer than the system call."""
-    add = encode_add(address.address, link.index, label=address.label, scope=address.scope)
-    return Place(address, link, add, encode_remove(address.address, link.index), owned)
+    lifetime = None if lease is None else lease // SECOND
+    encode = partial(
+        encode_add, address.address, link.index, label=address.label, scope=address.scope, lifetime=lifetime
+    )
+    remove = encode_remove(address.address, link.index)
+    return Place(address, link, encode(), remove, encode(renew=True), lease, owned)
 
 
 class Addresses:
     """What this agent holds, and the one task that makes it so."""
 
-    def __init__(self, kernel: Kernel, links: Links) -> None:
+    def __init__(self, kernel: Kernel, links: Links, vigil: Vigil) -> None:
         self._kernel = kernel
         self._links = links
+        self._vigil = vigil
+        self._leases = Leases[Key]()
         self._wanted: dict[Key, tuple[Place, Tell]] = {}
         self._ours: set[Key] = set()
         self._pending: dict[Key, Place] = {}
@@ -104,7 +117,13 @@ class Addresses:
         self._reread: Callable[[Snapshot], None] | None = None
         self._unread: Callable[[Snapshot], None] | None = None
         self._stuck: dict[Key, Place] = {}
+        self._refused: set[Key] = set()  # by duplicate address detection: to be removed before they are added
         self._prepared: set[tuple[int, str]] = set()
+
+    @property
+    def busy(self) -> bool:
+        """True while anything of ours is on an interface, or on its way there."""
+        return bool(self._ours or self._wanted)
 
     def hold(self, places: Iterable[Place], tell: Tell) -> None:
         """Want these addresses; `tell` is called on the event loop with the outcome of each."""
@@ -116,6 +135,7 @@ class Addresses:
         """Want these addresses no more; those that are not ours stay as they are."""
         for each in places:
             if self._wanted.pop(each.key, None):
+                self._leases.end(each.key)
                 self._note(each)
 
     def lost(self, gone: KernelAddress) -> None:
@@ -131,9 +151,21 @@ class Addresses:
         for key in keys & self._wanted.keys():
             self._note(self._wanted[key][0])
 
+    def ran_out(self, gone: KernelAddress) -> bool:
+        """Whether the kernel removed it because we did not renew it."""
+        return self._leases.ran_out((gone.index, str(gone.address)), self._kernel.clock.now())
+
+    def refused(self, address: KernelAddress) -> None:
+        """Duplicate address detection has found one of ours elsewhere, and the kernel does not use it: once more."""
+        key = address.index, str(address.address)
+        if key in self._wanted and key in self._ours:
+            self._refused.add(key)
+            self._note(self._wanted[key][0])
+
     def gone(self, link: Link) -> None:
         """An interface was deleted with all that was on it."""
-        self._ours = {key for key in self._ours if key[0] != link.index}
+        for key in [key for key in self._ours if key[0] == link.index]:
+            self._forget(key)
         for key in [key for key in self._wanted if key[0] == link.index]:
             del self._wanted[key]
 
@@ -166,18 +198,34 @@ class Addresses:
         """Carry changes to the worker thread, in order, for ever."""
         task_status.started()
         while True:
-            await self._call.wait()
+            await self._wait()
+            self._vigil.look()
             self._call = trio.Event()
-            while self._pending or self._reread:
+            while self._pending or self._reread or self._due():
                 await self._next_batch()
             self._idle.set()
+
+    async def _wait(self) -> None:
+        """Return when something is asked for, or an address has to be renewed."""
+        following = self._leases.next
+        wait = float("inf") if following is None else (following - self._kernel.clock.now()) / SECOND
+        with trio.move_on_after(max(wait, 0)):
+            await self._call.wait()
+
+    def _due(self) -> bool:
+        following = self._leases.next
+        return following is not None and following <= self._kernel.clock.now()
 
     async def _next_batch(self) -> None:
         batch, self._pending = list(self._pending.values()), {}
         adds = [p for p in batch if p.key in self._wanted and not self._is_foreign(p)]
         removes = [p for p in batch if p.key not in self._wanted and p.key in self._ours]
-        if adds or removes:
-            codes, outcomes = await self._in_worker(partial(self._write, removes, adds))
+        removes += [p for p in adds if p.key in self._refused]
+        self._refused.clear()
+        renewals = [self._wanted[k][0] for k in self._leases.take(self._kernel.clock.now()) if k in self._wanted]
+        if adds or removes or renewals:
+            codes, outcomes = await self._in_worker(partial(self._write, removes, adds, renewals))
+            self._vigil.look()
             for each, code in zip(removes, codes, strict=True):
                 self._settle_removal(each, code)
             for outcome in outcomes:
@@ -185,6 +233,7 @@ class Addresses:
         if self._reread and not self._pending:
             done, self._reread = self._reread, None
             snapshot = await self._in_worker(self._read)
+            self._vigil.look()
             if snapshot is None:
                 self._unread = done
                 return
@@ -195,15 +244,20 @@ class Addresses:
         """Run in the worker thread. Only the end of the agent cancels this, and it does not wait for a stuck kernel."""
         return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._kernel.worker)
 
-    def _write(self, removes: Sequence[Place], adds: Sequence[Place]) -> tuple[list[int], list[Outcome]]:
+    def _write(
+        self, removes: Sequence[Place], adds: Sequence[Place], renewals: Sequence[Place]
+    ) -> tuple[list[int], list[Outcome]]:
         """In the worker thread: one write for all, removals first: the loser of a contest lets go before anything."""
         for each in adds:
             self._prepare(each)
+        ups = [*(p.add for p in adds), *(p.renew for p in renewals)] if self._vigil.fresh() else []
+        changes = [*(p.remove for p in removes), *ups]
         try:
-            codes = self._kernel.commands.apply([*(p.remove for p in removes), *(p.add for p in adds)])
+            codes = self._kernel.commands.apply(changes)
         except NetlinkError as error:  # how far the changes went is unknown, so all of them are asked for again
-            codes = [error.errno or errno.EIO] * (len(removes) + len(adds))
-        removed, added = codes[: len(removes)], codes[len(removes) :]
+            codes = [error.errno or errno.EIO] * len(changes)
+        removed = codes[: len(removes)]
+        added = codes[len(removes) :][: len(adds)] if ups else [errno.ECANCELED] * len(adds)
         snapshot = self._read() if errno.EEXIST in added else None
         tagged = None if snapshot is None else {(a.index, str(a.address)) for a in snapshot.addresses if a.ours}
         return removed, [_outcome(each, code, tagged) for each, code in zip(adds, added, strict=True)]
@@ -218,19 +272,28 @@ class Addresses:
 
     def _settle_removal(self, each: Place, code: int) -> None:
         if code in GONE:
-            self._ours.discard(each.key)
+            self._forget(each.key)
             return
         log.warning("%s stays on %s, trying again: %s", each.address.address, each.link.name, reason(code))
         self._stuck[each.key] = each
 
     def _settle(self, outcome: Outcome) -> None:
-        key = outcome.place.key
+        key, lease = outcome.place.key, outcome.place.lease
         if outcome.standing is Standing.HELD:
             self._ours.add(key)
+            if lease is not None and key in self._wanted:
+                self._leases.begin(key, lease, self._kernel.clock.now())
         elif outcome.standing is Standing.FOREIGN:
-            self._ours.discard(key)
+            self._forget(key)
         if key in self._wanted:
             self._wanted[key][1](outcome)
+
+    def _forget(self, key: Key) -> None:
+        """It is not there any more, or not ours."""
+        self._ours.discard(key)
+        self._leases.end(key)
+        if key not in self._wanted:
+            self._kernel.guardian.gone([key])
 
     def _is_foreign(self, wanted: Place) -> bool:
         """True, and told, where somebody else's address stands in the place."""
@@ -302,5 +365,7 @@ def _explain(code: int, link: Link) -> str:
             return f"{link.name} is gone"
         case errno.EINVAL:
             return f"the kernel refuses it on {link.name}"
+        case errno.ECANCELED:
+            return "the agent was not awake all the time"
         case _:
             return f"{errno.errorcode.get(code, code)} from the kernel on {link.name}"

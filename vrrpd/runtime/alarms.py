@@ -20,6 +20,7 @@ class Code(StrEnum):
     """What can be wrong; stable names."""
 
     ADDRESS_FAILED = "address_failed"
+    ADDRESS_STOLEN = "address_stolen"
     CHECK_DOWN = "check_down"
     DRAIN_NOT_KEPT = "drain_not_kept"
     FOREIGN_ADDRESS = "foreign_address"
@@ -27,6 +28,8 @@ class Code(StrEnum):
     LAUNCHER_GONE = "launcher_gone"
     LONG_INTERVAL = "long_interval"
     LOOP = "loop"
+    NO_GUARDIAN = "no_guardian"
+    OVERSLEPT = "overslept"
     REFUSED_ADVERT = "refused_advert"
     SEND_FAILED = "send_failed"
     SERVING_UNHEALTHY = "serving_unhealthy"

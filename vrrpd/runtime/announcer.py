@@ -52,9 +52,17 @@ class _Campaign:
 class Announcer:
     """The announcements of all virtual routers, in one task."""
 
-    def __init__(self, kernel: Kernel, now: Callable[[], int]) -> None:
+    def __init__(self, kernel: Kernel, now: Callable[[], int], awake: Callable[[], None]) -> None:
+        """Start with nothing to announce.
+
+        Args:
+            kernel: opens the sockets.
+            now: the clock, nanoseconds.
+            awake: called first after each wait; it may end campaigns.
+        """
         self._kernel = kernel
         self._now = now
+        self._awake = awake
         self._campaigns: dict[Hashable, _Campaign] = {}
         self._sockets: dict[int, FrameSocket] = {}
         self._burst = 0
@@ -107,6 +115,7 @@ class Announcer:
         following = min((c.due for c in self._campaigns.values() if c.due is not None), default=None)
         with trio.move_on_after(float("inf") if following is None else (following - now) / SECOND):
             await self._call.wait()
+        self._awake()
         self._call = trio.Event()
 
     async def _send(self, who: Hashable, campaign: _Campaign) -> None:
@@ -115,6 +124,7 @@ class Announcer:
             if self._burst >= PIECE:  # of all virtual routers together, for they often move together
                 self._burst = 0
                 await trio.sleep(PAUSE_S)
+                self._awake()
             if self._campaigns.get(who) is not campaign:
                 return
             for frame in self._frames(address, link):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Never, Protocol
 
 import trio
 
@@ -18,6 +18,7 @@ from vrrpd.linux.announce import PacketSocket
 from vrrpd.linux.gateways import default_gateways
 from vrrpd.linux.listener import ArpReply, Listener, NeighbourAdvert
 from vrrpd.linux.netlink import Event, Events, Netlink, Snapshot
+from vrrpd.linux.requester import requester
 from vrrpd.linux.send_error import SendError
 from vrrpd.linux.sockets import VrrpSocket
 from vrrpd.linux.timer import Clock, TimerFd
@@ -72,6 +73,11 @@ class AnswerListener(Protocol):
 class AddressCommands(Protocol):
     """See `linux.netlink.Netlink`; called from one worker thread only, it may block."""
 
+    @property
+    def port(self) -> int:
+        """Our netlink port, by which events name us."""
+        ...
+
     def dump(self) -> Snapshot:
         """Read all links and addresses."""
         ...
@@ -98,6 +104,62 @@ class KernelEvents(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Cover:
+    """What the guardian has to know to let go of one virtual router in our place.
+
+    Attributes:
+        vrid: Virtual Router Identifier.
+        index: number of the interface that it lives on.
+        zeros: priority 0 as (source, destination, encoded advertisement).
+        wait: how long a successor may take to answer, nanoseconds.
+        addresses: (interface index, address with prefix length) of each address.
+    """
+
+    vrid: int
+    index: int
+    zeros: tuple[tuple[str, str, bytes], ...]
+    wait: int
+    addresses: tuple[tuple[int, str], ...]
+
+
+class Guardian(Protocol):
+    """See `guard.Guard`. Nothing here waits."""
+
+    @property
+    def acted(self) -> bool:
+        """True from the moment the guardian begins to let go in our place; may be asked from any thread."""
+        ...
+
+    def resume(self) -> None:
+        """We have dropped everything: from now on the guardian watches again."""
+        ...
+
+    def stamp(self, now: int) -> None:
+        """The event loop turned at this time of CLOCK_MONOTONIC, nanoseconds."""
+        ...
+
+    def watch(self, limit: int) -> None:
+        """How old the stamp may be while anything is held, nanoseconds."""
+        ...
+
+    def cover(self, who: str, cover: Cover) -> None:
+        """Told before the addresses are added, and again when anything of it changes."""
+        ...
+
+    def uncover(self, who: str) -> None:
+        """The role was given up: no priority 0 any more. The addresses are guarded until they are `gone`."""
+        ...
+
+    def gone(self, addresses: Sequence[tuple[int, str]]) -> None:
+        """These addresses are not ours (any more)."""
+        ...
+
+    async def run(self) -> Never:
+        """See to it that there is a guardian, until cancelled."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Kernel:
     """Everything of the machine that the runtime touches.
 
@@ -107,6 +169,7 @@ class Kernel:
     """
 
     clock: Clock
+    guardian: Guardian
     worker: trio.CapacityLimiter
     commands: AddressCommands
     events: KernelEvents
@@ -116,16 +179,18 @@ class Kernel:
     gateways: Callable[[str], Sequence[Address]]
     read_setting: Callable[[Family, str, str], int | None]
     write_setting: Callable[[Family, str, str, int], sysctl.SysctlError | None]
+    requester: Callable[[int], str]
 
 
-def this_machine() -> Kernel:
-    """The kernel of the network namespace we run in.
+def this_machine(guardian: Guardian) -> Kernel:
+    """The kernel of the network namespace we run in, and the guardian that watches us there.
 
     Raises:
         VrrpdError: a capability is missing; the text names it.
     """
     return Kernel(
         clock=TimerFd(),
+        guardian=guardian,
         worker=trio.CapacityLimiter(1),
         commands=Netlink(),
         events=Events(),
@@ -136,4 +201,5 @@ def this_machine() -> Kernel:
         gateways=default_gateways,
         read_setting=sysctl.read,
         write_setting=sysctl.write,
+        requester=requester,
     )

@@ -6,15 +6,20 @@ ours needs a source address besides. It holds what the core does not know; the c
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from vrrpd.config.spec import MemberSpec
 from vrrpd.linux.netlink import Link
 from vrrpd.proto.settings import OWNER, Address, Family
+from vrrpd.proto.timers import SECOND, answer_wait
 from vrrpd.runtime.addresses import Key, Outcome, Place, Standing, place
+from vrrpd.runtime.kernel import Cover
 from vrrpd.runtime.links import Links
 from vrrpd.runtime.ports import Port
+
+LONGEST_WAIT_FOR_SUCCESSOR = SECOND
+"""How long the addresses of a dead agent may wait to be taken over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,19 @@ class Member:
         self.footing, self.port = footing, port
         owned = self.spec.settings.highest_other == OWNER
         pairs = zip(self.spec.addresses, footing.devices, strict=True)
-        self.places = [place(address, device, owned=owned) for address, device in pairs]
+        self.places = [place(address, device, lease=self.spec.lease, owned=owned) for address, device in pairs]
+
+    def cover(self, zeros: Iterable[tuple[Address, bytes]]) -> Cover:
+        """What the guardian has to know, with the encoded advertisements of priority 0 by destination."""
+        assert self.footing is not None, "an Active stands on something"
+        settings, source = self.spec.settings, str(self.footing.source)
+        return Cover(
+            vrid=settings.vrid,
+            index=self.footing.link.index,
+            zeros=tuple((source, str(destination), payload) for destination, payload in zeros),
+            wait=min(answer_wait(settings.interval), LONGEST_WAIT_FOR_SUCCESSOR),
+            addresses=tuple(each.key for each in self.places),
+        )
 
     def _source(self, links: Links, interface: str, shared: Container[Address]) -> Address | str:
         wanted = self.spec.source

@@ -41,10 +41,15 @@ class Port:
         self.routers: dict[int, Take] = {}
         self.closed = False
 
-    async def run(self) -> None:
-        """Hand over what comes in, until the port is closed; each round is bounded, so a flood delays nobody."""
+    async def run(self, awake: Callable[[], None]) -> None:
+        """Hand over what comes in, until the port is closed; each round is bounded, so a flood delays nobody.
+
+        Args:
+            awake: called first after each wait.
+        """
         while not self.closed:  # its last router may leave between the wake-up and here, or while it reads
             await self.socket.wait_readable()
+            awake()
             self.read()
 
     def read(self) -> None:

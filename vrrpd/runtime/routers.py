@@ -16,21 +16,25 @@ import trio
 
 from vrrpd.config.spec import RouterSpec
 from vrrpd.errors import VrrpdError
+from vrrpd.linux.netlink import KernelAddress
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.effects import Acquire, Announce, Effect, Release, Role, SendAdvert, Transition
 from vrrpd.proto.events import Drain, Received
 from vrrpd.proto.group import Asked, Group
 from vrrpd.proto.settings import OWNER, Address
 from vrrpd.proto.states import Active, Backup, Leaving
-from vrrpd.proto.timers import SECOND
+from vrrpd.proto.timers import SECOND, active_down_interval
 from vrrpd.proto.validate import Accepted, Drop, Reason, validate
 from vrrpd.runtime.addresses import Addresses, Outcome, Standing
 from vrrpd.runtime.alarms import Alarms, Code
 from vrrpd.runtime.announcer import Announcer
 from vrrpd.runtime.health import CheckState, Health
+from vrrpd.runtime.kernel import Guardian
 from vrrpd.runtime.links import Links
 from vrrpd.runtime.member import Footing, Member
 from vrrpd.runtime.ports import Ports
+from vrrpd.runtime.repairs import Repairs
+from vrrpd.runtime.vigil import Vigil
 
 STRANGERS = {Reason.SOURCE, Reason.MODE}
 MENDS = {
@@ -59,6 +63,8 @@ class Services:
         checks: the last word of each check, by name.
         now: the clock, nanoseconds.
         renew: takes note that a router's deadline moved.
+        guardian: lets go in our place when we cannot.
+        vigil: told when something begins to be held.
         listen: starts to ask whether the network carries frames, for one member of a router.
     """
 
@@ -72,6 +78,8 @@ class Services:
     now: Callable[[], int]
     renew: Callable[[Router], None]
     listen: Callable[[Router, int], None]
+    guardian: Guardian
+    vigil: Vigil
 
 
 class Router:
@@ -107,6 +115,7 @@ class Router:
         self._held_down = False
         self._changed = trio.Event()
         self._noted: set[tuple[str, Address]] = set()
+        self._repairs = Repairs()
 
     @property
     def deadline(self) -> int | None:
@@ -133,6 +142,12 @@ class Router:
         return self._drain is not Drain.NO
 
     @property
+    def patience(self) -> int:
+        """The shortest Active_Down_Interval of its members, nanoseconds: a longer sleep is a gap."""
+        every = [each.settings for each in self.spec.members]
+        return min(active_down_interval(s.version, s.priority, s.interval, s.down_adverts) for s in every)
+
+    @property
     def _bound(self) -> bool:
         """True while an owner serves its own address: that stays whatever we do, so the role stays with it."""
         foreign = any(o.standing is Standing.FOREIGN for m in self.members for o in m.outcomes.values())
@@ -143,7 +158,8 @@ class Router:
     def refresh(self) -> None:
         """Links, addresses or the wanted state changed: start, stop, or start anew."""
         footings = [m.find_footing(self._services.links, self._services.shared) for m in self.members]
-        trouble = next((each for each in footings if isinstance(each, str)), None)
+        now = self._services.now()
+        trouble = self._repairs.trouble(now) or next((each for each in footings if isinstance(each, str)), None)
         ready = [each for each in footings if isinstance(each, Footing)]
         moved = any(m.footing and m.footing.identity != f.identity for m, f in zip(self.members, ready, strict=False))
         if trouble is None and not moved:
@@ -184,8 +200,34 @@ class Router:
         self._compare(index, datagram.source, verdict, now)
         event = Received(verdict.advert, datagram.source, verdict.dialect)
         self._perform(self.group.received(index, event, now))
+        if core.holds_addresses:  # the checksum that its sender understands may be news
+            self._cover(index)
         if len(self.members) > 1:
             self.network_heard(index)
+
+    def overslept(self, reason: str) -> None:
+        """We were away for so long that others may have taken over: drop everything, listen, then take part again."""
+        if self.role is not Role.INITIALIZE:
+            self.alarms.seen(Code.OVERSLEPT, reason, self._services.now())
+        self._perform(self.group.overslept(reason, self._services.now()))
+        for index in range(len(self.members)):
+            if self.waits_to_hear(index):
+                self._services.listen(self, index)
+
+    def lost(self, address: KernelAddress) -> bool:
+        """Whether this address, which is gone now, was one that we hold."""
+        key = address.index, str(address.address)
+        return any(o.standing is Standing.HELD and k == key for m in self.members for k, o in m.outcomes.items())
+
+    def robbed(self, address: KernelAddress, who: str) -> bool:
+        """Somebody removed an address that we hold; True where it is worth putting back."""
+        detail = f"{address.address} was removed from {address.device} by {who}"
+        self.alarms.seen(Code.ADDRESS_STOLEN, f"{detail}: make it leave the address alone", self._services.now())
+        self._log.warning("%s", detail)
+        worth = self._repairs.another(detail, self._services.now())
+        if not worth:
+            self.refresh()
+        return worth
 
     def network_heard(self, index: int) -> None:
         """A host answered on the link of one member: for all members there, of whatever family."""
@@ -305,9 +347,11 @@ class Router:
                 if priority == 0:  # from now on it is the next Active who tells the link where the addresses are
                     self._services.announcer.end((self.spec.name, index))
             case Acquire():
+                self._cover(index)
                 self._services.addresses.hold(member.places, partial(self._settled, index))
             case Release():
                 self._services.announcer.end((self.spec.name, index))
+                self._services.guardian.uncover(f"{self.spec.name}/{index}")
                 self._services.addresses.drop(member.places)
                 member.outcomes.clear()
             case Announce():
@@ -330,6 +374,12 @@ class Router:
                 member.unsent[destination] = error.text
             elif member.unsent:
                 member.unsent.pop(destination, None)
+
+    def _cover(self, index: int) -> None:
+        """Tell the guardian what to do in our place, before it can be needed."""
+        self._services.vigil.holding()
+        cover = self.members[index].cover(self.group.members[index].datagrams(0))
+        self._services.guardian.cover(f"{self.spec.name}/{index}", cover)
 
     def _settled(self, index: int, outcome: Outcome) -> None:
         """An address is there, or is not: the answer of the worker thread."""

@@ -4,6 +4,8 @@
     ├── timer       waits for the clock; ticks the routers that are due; the only place that arms it
     ├── events      links and addresses as the kernel tells of them; routers start, stop, start anew
     ├── addresses   carries address changes to one worker thread, in order
+    ├── vigil       was the loop awake all the time? The stamp for the guardian
+    ├── guardian    sees to it that there is one
     ├── announcer   gratuitous ARP and neighbour advertisements, paced
     ├── port ...    one for each raw socket: reads adverts, hands them to routers
     └── hearing ... one for each router that waits for a sign of life on its link
@@ -11,6 +13,9 @@
 The wanted state comes in whole (`apply`): routers that are new are made, those that are gone or changed hand over and
 go, those that are equal keep everything. Everything here runs on one event loop without locks; what can block runs in
 the worker thread of `addresses`.
+
+Whoever has waited asks the vigil first, before it handles what it has waited for: while this process was stopped or the
+machine paused, others may have taken over, and then everything is dropped before anything else is done.
 """
 
 from __future__ import annotations
@@ -21,8 +26,18 @@ from contextlib import suppress
 import trio
 
 from vrrpd.config.spec import AgentSpec, RouterSpec
-from vrrpd.linux.netlink import AddressAdded, AddressRemoved, Event, LinkChanged, LinkGone, Overrun, Snapshot
+from vrrpd.linux.netlink import (
+    AddressAdded,
+    AddressRemoved,
+    Event,
+    KernelAddress,
+    LinkChanged,
+    LinkGone,
+    Overrun,
+    Snapshot,
+)
 from vrrpd.proto.settings import Address
+from vrrpd.proto.timers import SECOND
 from vrrpd.runtime.addresses import Addresses
 from vrrpd.runtime.announcer import Announcer
 from vrrpd.runtime.health import CheckState
@@ -32,6 +47,7 @@ from vrrpd.runtime.links import Links
 from vrrpd.runtime.ports import Port, Ports
 from vrrpd.runtime.routers import Router, Services
 from vrrpd.runtime.schedule import Schedule
+from vrrpd.runtime.vigil import Vigil, freeze_limit
 
 HOUSEKEEPING_EVERY_S = 1
 
@@ -53,14 +69,16 @@ class Runtime:
         self.drained_from_the_start: Callable[[RouterSpec], bool] = lambda _: False
         self._kernel = kernel
         self._schedule = Schedule[Router]()
-        self._addresses = Addresses(kernel, self.links)
-        self._announcer = Announcer(kernel, kernel.clock.now)
+        self._vigil = Vigil(kernel.clock, kernel.guardian, self._freeze_limit, self._overslept)
+        self._addresses = Addresses(kernel, self.links, self._vigil)
+        self._announcer = Announcer(kernel, kernel.clock.now, self._vigil.look)
         self._ports = Ports(kernel, self._port_opened)
         self._wanted: dict[str, RouterSpec] = {}
         self._shared: set[Address] = set()
         self._own: set[Address] = set()
         self._peers: set[Address] = set()
         self._armed: int | None = None
+        self._limit = 0  # the last F while anything was held
         self._nursery: trio.Nursery | None = None
         self._left = trio.Event()
         self._services = Services(
@@ -74,6 +92,8 @@ class Runtime:
             now=kernel.clock.now,
             renew=self._renew,
             listen=self._listen,
+            guardian=kernel.guardian,
+            vigil=self._vigil,
         )
 
     def now(self) -> int:
@@ -89,6 +109,8 @@ class Runtime:
                 nursery.start_soon(self._timer)
                 nursery.start_soon(self._events)
                 nursery.start_soon(self._addresses.run)
+                nursery.start_soon(self._vigil.run)
+                nursery.start_soon(self._kernel.guardian.run)
                 nursery.start_soon(self._announcer.run)
                 nursery.start_soon(self._housekeeping)
                 task_status.started()
@@ -117,6 +139,7 @@ class Runtime:
 
     def check_changed(self, name: str, state: CheckState) -> None:
         """A check has something new to say."""
+        self._vigil.look()
         if name in self.checks:
             self.checks[name] = state
             for router in list(self.routers.values()):
@@ -151,6 +174,7 @@ class Runtime:
     async def _timer(self) -> None:
         while True:
             await self._kernel.clock.wait()
+            self._vigil.look()
             self._armed = None
             for router in self._schedule.due(self.now()):
                 router.tick()
@@ -158,13 +182,15 @@ class Runtime:
 
     async def _events(self) -> None:
         while True:
-            foreign = [self._take_event(event) for event in await self._kernel.events.receive()]
+            events = await self._kernel.events.receive()
+            self._vigil.look()
+            foreign = [self._take_event(event) for event in events]
             if any(foreign):  # what we did ourselves changes nothing for a router
                 self._hosts_changed()
 
     async def _run_port(self, port: Port) -> None:
         with suppress(trio.ClosedResourceError):
-            await port.run()
+            await port.run(self._vigil.look)
 
     async def _hear(self, router: Router, index: int) -> None:
         member = router.members[index]
@@ -178,12 +204,15 @@ class Runtime:
         def waiting() -> bool:
             return member.footing is footing and router.waits_to_hear(index)
 
-        if await hear_first(self._kernel, footing.link, footing.source, targets, waiting) and waiting():
+        heard = await hear_first(self._kernel, footing.link, footing.source, targets, waiting)
+        self._vigil.look()
+        if heard and waiting():
             router.network_heard(index)
 
     async def _housekeeping(self) -> None:
         while True:
             await trio.sleep(HOUSEKEEPING_EVERY_S)
+            self._vigil.look()
             self._addresses.retry()
             for router in list(self.routers.values()):
                 router.alarms.fade(self.now())
@@ -202,18 +231,45 @@ class Runtime:
                 self._announcer.forget(link)
                 self._addresses.gone(link)
                 return True
-            case AddressRemoved(address):
-                self._addresses.lost(address)
+            case AddressRemoved(address, by):
+                if self._worth_putting_back(address, by):
+                    self._addresses.lost(address)
                 return not address.ours
             case AddressAdded(address):
+                if address.ours and address.failed:
+                    self._addresses.refused(address)
                 return not address.ours
             case LinkChanged():
                 return True
+
+    def _worth_putting_back(self, address: KernelAddress, by: int) -> bool:
+        """What others removed is put back, five times a minute; a lease that ran out says that we were not well."""
+        router = next((r for r in self.routers.values() if r.lost(address)), None)
+        if router is None or not address.ours or by == self._kernel.commands.port:
+            return True
+        if by:
+            return router.robbed(address, self._kernel.requester(by))
+        if self._addresses.ran_out(address):
+            router.overslept(f"the lease of {address.address} ran out on {address.device}")
+            return False
+        return True
 
     def _take(self, snapshot: Snapshot) -> None:
         """Take a full reading of the kernel's tables."""
         self.links.replace(snapshot)
         self._hosts_changed()
+
+    def _overslept(self, reason: str, slept: int | None) -> None:
+        for router in list(self.routers.values()):
+            if slept is None or slept > router.patience:
+                router.overslept(reason)
+
+    def _freeze_limit(self) -> int | None:
+        """F, which follows the most impatient Active; the last one while its addresses are still to be removed."""
+        cores = [core for router in self.routers.values() for core in router.group.members if core.holds_addresses]
+        if cores:
+            self._limit = freeze_limit(min(core.settings.interval for core in cores))
+        return self._limit if cores or self._addresses.busy else None
 
     def _hosts_changed(self) -> None:
         """Links, addresses or the wanted state changed: every router looks where it stands."""
@@ -238,6 +294,7 @@ class Runtime:
                     router.drain(force=True)
                 router.judge_health()
                 router.refresh()
+        self._vigil.patience = min((router.patience for router in self.routers.values()), default=SECOND)
         self._left.set()
         self._left = trio.Event()
 

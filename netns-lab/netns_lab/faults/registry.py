@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from netns_lab.errors import CannotRunError
+from netns_lab.faults.address import AddressDeleted
 from netns_lab.faults.agent import AgentDrained, AgentKilled, AgentStopped
 from netns_lab.faults.base import Fault
 from netns_lab.faults.cable import CablePulled, SecondCablePulled
+from netns_lab.faults.hang import AgentAndHelpersKilled, AgentFrozen
 from netns_lab.faults.health import HealthBad
 from netns_lab.faults.path import GatewayLost, WebsLost
 from netns_lab.faults.power import PowerCut
@@ -36,6 +38,9 @@ _ALL: Sequence[Fault] = (
     HealthBad(),
     AgentStopped(),
     AgentKilled(),
+    AgentFrozen(),
+    AgentAndHelpersKilled(),
+    AddressDeleted(),
     AgentDrained(),
     PowerCut(),
 )

@@ -8,6 +8,7 @@ Addresses that vrrpd adds carry `TAG` (IFA_PROTO, Linux 5.18), so that what an a
 an administrator, DHCP or another daemon configured. Nothing here decides what is added or removed.
 """
 
+from vrrpd.guardian import TAG
 from vrrpd.linux.netlink.commands import Netlink
 from vrrpd.linux.netlink.events import (
     AddressAdded,
@@ -19,7 +20,6 @@ from vrrpd.linux.netlink.events import (
     Overrun,
 )
 from vrrpd.linux.netlink.messages import (
-    TAG,
     InterfaceAddress,
     KernelAddress,
     Link,

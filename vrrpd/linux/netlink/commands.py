@@ -58,6 +58,9 @@ class Netlink:
     """Links and addresses for one worker thread; a context manager.
 
     Needs no privilege to read, and CAP_NET_ADMIN to change. Acts on the network namespace of the thread that made it.
+
+    Attributes:
+        port: our netlink port, by which events name us.
     """
 
     def __init__(self) -> None:
@@ -66,6 +69,7 @@ class Netlink:
         self._socket.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)  # without a copy of our request
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", _ANSWER_TIMEOUT_S, 0))
         self._socket.bind((0, 0))
+        self.port: int = self._socket.getsockname()[0]
         self._sequence = 0
 
     def __enter__(self) -> Self:

@@ -25,6 +25,7 @@ from typing import TypeAlias
 import trio
 
 from vrrpd.linux.netlink.messages import (
+    HEADER,
     RTM_DELADDR,
     RTM_DELLINK,
     RTM_NEWADDR,
@@ -74,9 +75,15 @@ class AddressAdded:
 
 @dataclass(frozen=True, slots=True)
 class AddressRemoved:
-    """An address disappeared: removed by somebody, run out, or gone with its link."""
+    """An address disappeared: removed by somebody, run out, or gone with its link.
+
+    Attributes:
+        address: which.
+        by: netlink port of whoever asked for it, usually the process id; 0 where the kernel did it by itself.
+    """
 
     address: KernelAddress
+    by: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +180,9 @@ class Events:
         if address is None:
             return None
         address = replace(address, device=self._name(address.index))
-        return AddressAdded(address) if kind == RTM_NEWADDR else AddressRemoved(address)
+        if kind == RTM_NEWADDR:
+            return AddressAdded(address)
+        return AddressRemoved(address, by=HEADER.unpack_from(message)[-1])
 
     def _name(self, index: int) -> str:
         """Name of an interface, from the links heard of, else asked of the kernel; empty where it is gone."""

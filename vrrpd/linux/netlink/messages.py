@@ -12,7 +12,9 @@ What an address looks like when vrrpd adds it:
 - IPv6: `nodad` (it must answer at once, and the former holder may still have it), `noprefixroute` (the subnet's route
   belongs to whoever configured the subnet) and preferred lifetime 0 at every prefix length, so that the kernel never
   picks it as the source of a connection of the host's own (RFC 6724 5, rule 3).
-- Both: `TAG`, and NLM_F_EXCL, so that an address that is there already is told and never quietly taken over.
+- Both: `TAG`, a lifetime where one is given, and NLM_F_EXCL, so that an address that is there already is told and never
+  quietly taken over. A renewal repeats all of it (one without the tag would clear the tag) with NLM_F_REPLACE; the
+  kernel adds an address that it is to replace and cannot find, whatever the flags.
 
 Sources: netlink(7), rtnetlink(7), linux/if_addr.h, linux/if_link.h.
 """
@@ -35,11 +37,9 @@ from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from vrrpd.errors import VrrpdError
+from vrrpd.guardian import TAG
 
 InterfaceAddress: TypeAlias = IPv4Interface | IPv6Interface
-
-TAG = 0x56
-"""IFA_PROTO of every address that vrrpd adds (an ASCII V)."""
 
 HEADER = struct.Struct("=IHHII")
 """struct nlmsghdr: length, type, flags, sequence number, port id."""
@@ -52,7 +52,7 @@ RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 
 # linux/netlink.h
-_REQUEST, _ACK, _DUMP, _EXCL, _CREATE = 0x1, 0x4, 0x300, 0x200, 0x400
+_REQUEST, _ACK, _DUMP, _REPLACE, _EXCL, _CREATE = 0x1, 0x4, 0x300, 0x100, 0x200, 0x400
 
 # linux/if_addr.h
 _SECONDARY, _NODAD, _FAILED, _DEPRECATED, _TENTATIVE, _PERMANENT, _NOPREFIXROUTE = 1, 2, 8, 0x20, 0x40, 0x80, 0x200
@@ -173,28 +173,40 @@ class Snapshot:
     addresses: tuple[KernelAddress, ...]
 
 
-def encode_add(address: InterfaceAddress, index: int, *, label: str | None = None, scope: int = 0) -> bytes:
-    """The message that adds an address, tagged as ours, without a lifetime.
+def encode_add(
+    address: InterfaceAddress,
+    index: int,
+    *,
+    label: str | None = None,
+    scope: int = 0,
+    lifetime: int | None = None,
+    renew: bool = False,
+) -> bytes:
+    """The message that adds an address, tagged as ours.
 
     Args:
         address: address and prefix length.
         index: number of the interface.
         label: IPv4 only (an IPv6 address has none), at most 15 bytes; the kernel takes the interface's name without.
         scope: IPv4 only (the kernel derives that of an IPv6 address).
+        lifetime: seconds after which the kernel removes it by itself; None for never.
+        renew: let the lifetime of the address begin anew, instead of being told that it is there.
 
     Returns:
         A request for `Netlink.add` or `Netlink.apply`; valid as long as the interface keeps its index.
     """
     attributes: list[tuple[str, Any]] = [("IFA_PROTO", TAG)]
-    if address.version == 4:
-        if label is not None:
-            attributes.append(("IFA_LABEL", label))
-    else:
-        attributes += [
-            ("IFA_FLAGS", _NODAD | _NOPREFIXROUTE),
-            ("IFA_CACHEINFO", {"ifa_preferred": 0, "ifa_valid": _FOREVER, "cstamp": 0, "tstamp": 0}),
-        ]
-    return _encode(RTM_NEWADDR, _REQUEST | _ACK | _CREATE | _EXCL, address, index, scope, attributes)
+    valid = _FOREVER if lifetime is None else lifetime
+    preferred = valid if address.version == 4 else 0
+    attributes.append(
+        ("IFA_CACHEINFO", {"ifa_preferred": preferred, "ifa_valid": valid, "cstamp": 0, "tstamp": 0}),
+    )
+    if address.version == 6:
+        attributes.append(("IFA_FLAGS", _NODAD | _NOPREFIXROUTE))
+    elif label is not None:
+        attributes.append(("IFA_LABEL", label))
+    flags = _REQUEST | _ACK | _CREATE | (_REPLACE if renew else _EXCL)
+    return _encode(RTM_NEWADDR, flags, address, index, scope, attributes)
 
 
 def encode_remove(address: InterfaceAddress, index: int) -> bytes:

@@ -1,0 +1,38 @@
+"""`vrrpd purge`: remove every address that an agent ever put on this host, for a service manager's stop hook.
+
+The tag tells which they are; what anybody else configured stays. An agent that lives in this network namespace would be
+robbed of what it holds, so then nothing is done; and none can start while the addresses go.
+"""
+
+from __future__ import annotations
+
+import errno
+
+import click
+
+_EPILOG = """\b
+Examples:
+  vrrpd purge                         after an agent was killed, where it is not to be started again
+  ExecStopPost=/usr/bin/vrrpd purge   in the unit of a service manager
+
+An agent that starts does the same by itself, and one that is stopped leaves nothing behind.
+
+Exit status: 0 nothing of an agent is here any more; 1 an agent lives in this network namespace, or it is not permitted.
+"""
+
+
+@click.command(epilog=_EPILOG)
+def purge() -> None:
+    """Remove every address that an agent has left behind in this network namespace."""
+    from vrrpd.control.lock import NamespaceLock  # noqa: PLC0415 - `vrrpd purge --help` needs none of these
+    from vrrpd.linux.netlink import Netlink, NetlinkError, encode_remove, reason  # noqa: PLC0415
+
+    with NamespaceLock(""), Netlink() as netlink:
+        orphans = [address for address in netlink.dump().addresses if address.ours]
+        codes = netlink.apply([encode_remove(each.address, each.index) for each in orphans])
+        for each, code in zip(orphans, codes, strict=True):
+            click.echo(f"{each.address} on {each.device}: {reason(code) if code else 'removed'}")
+        left = [each for each in netlink.dump().addresses if each.ours]
+    if left:
+        code = max(codes, default=errno.EBUSY)
+        raise NetlinkError(code, f"{len(left)} addresses stay: {reason(code)}")

@@ -1,0 +1,187 @@
+"""The agent's end of the guardian: tells it what is held, and sees to it that there is one.
+
+Owns the shared memory and the conversation with `vrrpd.guardian`. What was told is remembered, so that a new guardian,
+which the launcher forks when one dies, knows as much as the one before. The runtime is handed a `Guard` as something to
+talk to (`runtime.kernel.Guardian`) and imports nothing of this.
+
+Must not do: block. A guardian that does not take its messages is none, and is replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import mmap
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Never
+
+import trio
+
+from vrrpd.checks.base import CannotStartError
+from vrrpd.guardian import ACTED, LIMIT, PACKET_LIMIT, STAMP
+from vrrpd.runtime.kernel import Cover
+
+_log = logging.getLogger(__name__)
+
+_PAUSE_S = 1  # between two attempts to get a guardian
+_SO_SNDBUFFORCE = 32  # asm-generic/socket.h
+_BUFFER = 4 * PACKET_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """There is no guardian.
+
+    Attributes:
+        since: wall-clock time.
+        detail: why, and what to do, for people.
+    """
+
+    since: datetime
+    detail: str
+
+
+class Guard:
+    """What the runtime tells the guardian; `run` must run for as long as anything is to be guarded.
+
+    Attributes:
+        pid: process id of the guardian, None while there is none.
+        trouble: why there is none, None while all is well.
+    """
+
+    def __init__(self, fork: Callable[[Sequence[int]], Awaitable[None]]) -> None:
+        """Make the shared memory.
+
+        Args:
+            fork: has the launcher fork a guardian that gets these descriptors: its channel, the memory, our pidfd.
+        """
+        self.pid: int | None = None
+        self.trouble: Trouble | None = None
+        self._fork = fork
+        self._file = os.memfd_create("vrrpd-guardian")
+        os.ftruncate(self._file, mmap.PAGESIZE)
+        self._words = memoryview(mmap.mmap(self._file, mmap.PAGESIZE)).cast("Q")
+        self._agent = os.pidfd_open(os.getpid())
+        self._channel: socket.socket | None = None
+        self._covers: dict[str, Cover] = {}
+        self._addresses: set[tuple[int, str]] = set()
+
+    @property
+    def acted(self) -> bool:
+        """True from the moment the guardian begins to let go in our place; may be asked from any thread."""
+        return bool(self._words[ACTED])
+
+    def resume(self) -> None:
+        """We have dropped everything: from now on the guardian watches again."""
+        self._words[ACTED] = 0
+
+    def stamp(self, now: int) -> None:
+        """The event loop turned at this time of CLOCK_MONOTONIC, nanoseconds."""
+        self._words[STAMP] = now
+
+    def watch(self, limit: int) -> None:
+        """How old the stamp may be while anything is held, nanoseconds."""
+        self._words[LIMIT] = limit
+
+    def cover(self, who: str, cover: Cover) -> None:
+        """Told before the addresses are added, and again when anything of it changes."""
+        if self._covers.get(who) != cover:
+            self._covers[who] = cover
+            self._addresses.update(cover.addresses)
+            self._tell(_message(who, cover))
+
+    def uncover(self, who: str) -> None:
+        """The role was given up: no priority 0 any more. The addresses are guarded until they are `gone`."""
+        if self._covers.pop(who, None):
+            self._tell({"uncover": who})
+
+    def gone(self, addresses: Sequence[tuple[int, str]]) -> None:
+        """These addresses are not ours (any more)."""
+        self._addresses.difference_update(addresses)
+        self._tell({"gone": addresses})
+
+    async def run(self) -> Never:
+        """See to it that there is a guardian, until cancelled."""
+        while True:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with closing(ours), closing(theirs):
+                ours.setblocking(False)
+                _enlarge(ours)
+                try:
+                    await self._fork([theirs.fileno(), self._file, self._agent])
+                except (CannotStartError, OSError) as error:
+                    self._complain(f"there is no guardian: {error}")
+                else:
+                    theirs.close()
+                    await self._converse(ours)
+                    self._complain("the guardian has ended; another one is started")
+            await trio.sleep(_PAUSE_S)
+
+    async def _converse(self, channel: socket.socket) -> None:
+        """Talk to one guardian until it ends."""
+        self._channel = channel
+        try:
+            for who, cover in self._covers.items():
+                self._tell(_message(who, cover))
+            covered = {each for cover in self._covers.values() for each in cover.addresses}
+            self._tell({"cover": "", **_NOTHING, "addresses": sorted(self._addresses - covered)})
+            while True:
+                await trio.lowlevel.wait_readable(channel)
+                packet = _received(channel)
+                if not packet:
+                    return
+                self.pid, self.trouble = json.loads(packet)["pid"], None
+                _log.debug("guardian: pid %d", self.pid)
+        finally:
+            self.pid = self._channel = None
+
+    def _tell(self, message: Mapping[str, Any]) -> None:
+        if self._channel is None:
+            return
+        try:
+            self._channel.send(json.dumps(message).encode())
+        except OSError as error:  # full: it hangs; or it has ended, which `run` sees, too
+            _log.error("the guardian takes no messages (%s)", error.strerror)
+            self._channel.shutdown(socket.SHUT_RDWR)
+            self._channel = None
+
+    def _complain(self, detail: str) -> None:
+        if self.trouble is None:
+            _log.error("%s", detail)
+            self.trouble = Trouble(datetime.now(UTC), detail)
+
+
+_NOTHING: Mapping[str, Any] = {"vrid": 0, "index": 0, "zeros": [], "wait": 0}
+
+
+def _message(who: str, cover: Cover) -> Mapping[str, Any]:
+    zeros = [(source, destination, payload.hex()) for source, destination, payload in cover.zeros]
+    return {
+        "cover": who,
+        "vrid": cover.vrid,
+        "index": cover.index,
+        "zeros": zeros,
+        "wait": cover.wait / 1e9,
+        "addresses": cover.addresses,
+    }
+
+
+def _enlarge(channel: socket.socket) -> None:
+    """Room for the longest message."""
+    try:
+        channel.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _BUFFER)
+    except PermissionError:  # as much as net.core.wmem_max allows
+        channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+
+
+def _received(channel: socket.socket) -> bytes:
+    """One packet; empty where the guardian has ended."""
+    try:
+        return channel.recv(4096)
+    except ConnectionError:
+        return b""

@@ -1,0 +1,385 @@
+"""The guardian: a small process that lets go in the agent's place when the agent dies or hangs.
+
+    agent ──── what is held, and what to say for it (unix socket, one JSON object a packet) ──── guardian
+      └─────── shared memory: the stamp of its event loop, how old that may be, the word "acted" ───┘
+
+An address that stays on an interface without an agent is the second holder that users of VRRP fear most. The kernel
+removes it when its lease runs out, seconds later; the guardian is faster. The launcher forks it, before anything heavy
+is in memory, and forks another one when it dies. It waits for one of two things:
+
+- **Death**: the agent's pidfd says so at once. The guardian hands over as a stop does: it says priority 0, keeps the
+  addresses until the successor's first advertisement (or as long as one may take to come), then removes them. A planned
+  stop leaves nothing to guard, and then nothing is done.
+- **A freeze**: the stamp is older than allowed, on two looks 10 ms apart. The agent may go on at any moment, so the
+  guardian is quick: it writes its word, says priority 0 twice within 2 ms, removes the addresses. An agent that wakes
+  up reads the word before it does anything else, drops everything, and takes the word back: the watch goes on.
+
+What it removes carries our tag and was named by the agent. Advertisements come from the agent encoded, the IP header is
+added here: a raw socket of IPPROTO_RAW hears nothing, so a host whose agent is gone goes on answering "protocol
+unreachable", which tells its peers the truth. Only while it waits for a successor does it listen to IP protocol 112.
+
+Has its own session, and does not react to INT, TERM and HUP: a service manager may send them to the whole group.
+
+Must not do: import anything beyond the standard library, or much of that; wait for the agent.
+
+Sources: pidfd_open(2), rtnetlink(7), raw(7), ip(7), ipv6(7); RFC 9568 5.1 for the IP fields.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import mmap
+import os
+import select
+import socket
+import struct
+import time
+from typing import Any, Final, NamedTuple, Never
+
+TAG: Final = 0x56
+"""IFA_PROTO of every address of ours (an ASCII V)."""
+
+WORDS: Final = 3
+"""Words of eight bytes in the shared memory: the stamp and its greatest age, both in nanoseconds, and "acted"."""
+
+STAMP, LIMIT, ACTED = range(WORDS)
+
+PACKET_LIMIT: Final = 1 << 18
+"""Bytes of the longest message; a thousand addresses are a fifth of it."""
+
+_NAME: Final = b"vrrpd-guardian"
+_PRIORITY: Final = 2
+_SECOND_LOOK: Final = 0.01  # seconds after the first
+_REPEAT: Final = 0.0015  # seconds between the two advertisements of priority 0
+_LAST_WORDS: Final = 1.0  # seconds from the end of the agent's socket to the end of the agent
+_ANSWER: Final = 1.0  # seconds that the kernel may take for a list of addresses
+_ROUNDS: Final = 5  # of removing and looking again
+
+_PROTOCOL, _HOPS, _CLASS = 112, 255, 0xC0  # RFC 9568 5.1.1
+_IP_PKTINFO, _SO_BINDTOIFINDEX = 8, 62
+_DELADDR, _NEWADDR, _GETADDR = 21, 20, 22  # linux/rtnetlink.h
+_REQUEST, _DUMP, _DONE, _ERROR = 0x1, 0x300, 3, 2  # linux/netlink.h
+_ADDRESS, _LOCAL, _PROTO = 1, 2, 11  # linux/if_addr.h
+_MESSAGE, _BODY = struct.Struct("=IHHII"), struct.Struct("=BBBBI")  # struct nlmsghdr, struct ifaddrmsg
+
+
+class Address(NamedTuple):
+    """One address on one interface.
+
+    Attributes:
+        interface: its number.
+        length: of the prefix.
+        packed: four or sixteen bytes.
+    """
+
+    interface: int
+    length: int
+    packed: bytes
+
+
+class _Cover(NamedTuple):
+    """What to say for one virtual router, and who answers.
+
+    Attributes:
+        vrid: Virtual Router Identifier.
+        interface: number of the one that it lives on.
+        zeros: (destination, whole IP packet) of each advertisement of priority 0.
+        wait: seconds that a successor may take.
+        addresses: what it holds.
+    """
+
+    vrid: int
+    interface: int
+    zeros: list[tuple[str, bytes]]
+    wait: float
+    addresses: set[Address]
+
+
+def live(channel: int, memory: int, agent: int) -> Never:
+    """Be the guardian, in a process forked for it.
+
+    Args:
+        channel: socket to the agent.
+        memory: descriptor of the shared memory.
+        agent: pidfd of the agent.
+    """
+    os.setsid()
+    with contextlib.suppress(OSError):
+        os.write(os.open("/proc/self/comm", os.O_WRONLY), _NAME)
+    with contextlib.suppress(OSError):  # before the loop that it watches (`linux.real_time`), should that spin
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(_PRIORITY))
+    last = 2
+    for descriptor in [*sorted((channel, memory, agent)), os.sysconf("SC_OPEN_MAX")]:
+        os.closerange(last + 1, descriptor)
+        last = descriptor
+    words = memoryview(mmap.mmap(memory, mmap.PAGESIZE)).cast("Q")
+    _Guardian(socket.socket(fileno=channel), words, agent).serve()
+    os._exit(0)
+
+
+class _Guardian:
+    """The watch, and what follows."""
+
+    def __init__(self, channel: socket.socket, words: memoryview[int], agent: int) -> None:
+        self._channel = channel
+        self._words = words
+        self._agent = agent
+        self._covers: dict[str, _Cover] = {}
+        self._addresses: set[Address] = set()
+        self._senders = {
+            domain: sender for domain in (socket.AF_INET, socket.AF_INET6) if (sender := _sender(domain)) is not None
+        }
+        self._netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        self._netlink.settimeout(_ANSWER)
+        self._events = select.poll()
+        self._events.register(channel, select.POLLIN)
+        self._events.register(agent, select.POLLIN)
+        channel.setblocking(False)
+        with contextlib.suppress(ConnectionError):  # the agent has ended meanwhile
+            channel.send(json.dumps({"pid": os.getpid()}).encode())
+
+    def serve(self) -> None:
+        """Watch until the agent has ended, or until another guardian watches it."""
+        while True:
+            ready = dict(self._events.poll(self._until_next_look()))
+            open_still = self._read()
+            if self._agent in ready or (not open_still and self._dies()):
+                if self._addresses:
+                    self._hand_over()
+                return
+            if not open_still:
+                return  # the agent has taken another guardian
+            if self._stale():
+                time.sleep(_SECOND_LOOK)
+                if self._stale() and self._read():
+                    self._let_go()
+
+    def _until_next_look(self) -> int | None:
+        """Milliseconds until the stamp may be too old; None while nothing is held, or the agent's next word counts."""
+        if not self._guarding():
+            return None
+        left = self._words[STAMP] + self._words[LIMIT] - time.monotonic_ns()
+        return max(math.ceil(left / 1_000_000), 0)
+
+    def _guarding(self) -> bool:
+        return bool(self._addresses) and not self._words[ACTED]
+
+    def _stale(self) -> bool:
+        return self._guarding() and time.monotonic_ns() - self._words[STAMP] > self._words[LIMIT]
+
+    def _dies(self) -> bool:
+        """The agent's end of the socket is closed: does the agent end with it?"""
+        end = select.poll()
+        end.register(self._agent, select.POLLIN)
+        return bool(end.poll(_LAST_WORDS * 1000))
+
+    # ---------------------------------------------------------------- what the agent says
+
+    def _read(self) -> bool:
+        """Take what the agent has said; False where it will say nothing any more."""
+        while True:
+            try:
+                packet = self._channel.recv(PACKET_LIMIT)
+            except BlockingIOError:
+                return True
+            except ConnectionError:
+                return False
+            if not packet:
+                return False
+            self._take(json.loads(packet))
+
+    def _take(self, message: dict[str, Any]) -> None:
+        match message:
+            case {"cover": who, "vrid": vrid, "index": index, "zeros": zeros, "wait": wait, "addresses": addresses}:
+                packets = [(to, _packet(source, to, bytes.fromhex(payload))) for source, to, payload in zeros]
+                cover = _Cover(vrid, index, packets, wait, {_address(*each) for each in addresses})
+                self._covers[who] = cover
+                self._addresses |= cover.addresses
+            case {"uncover": who}:
+                self._covers.pop(who, None)
+            case {"gone": addresses}:
+                self._addresses -= {_address(*each) for each in addresses}
+            case _:
+                raise AssertionError(message)
+
+    # ---------------------------------------------------------------- acting
+
+    def _let_go(self) -> None:
+        """The agent is frozen: speak for it, and remove what it holds, unless it wakes up meanwhile."""
+        self._words[ACTED] = 1
+        self._say_zeros()
+        time.sleep(_REPEAT)
+        if self._words[ACTED]:
+            self._say_zeros()
+            self._remove(self._addresses)
+
+    def _hand_over(self) -> None:
+        """The agent is dead: as in a planned stop, the addresses stay until the successor speaks."""
+        self._words[ACTED] = 1
+        waiting = {listener: cover for cover in self._covers.values() if (listener := _listener(cover)) is not None}
+        self._say_zeros()
+        time.sleep(_REPEAT)
+        self._say_zeros()
+        awaited = {each for cover in waiting.values() for each in cover.addresses}
+        self._remove(self._addresses - awaited)
+        began = time.monotonic()
+        while waiting:
+            waited = time.monotonic() - began
+            left = min(cover.wait for cover in waiting.values()) - waited
+            heard, _, _ = select.select(waiting, [], [], max(left, 0))
+            done = [each for each, cover in waiting.items() if cover.wait <= waited or _succeeds(each, cover, heard)]
+            self._remove({each for listener in done for each in waiting.pop(listener).addresses})
+
+    def _say_zeros(self) -> None:
+        for cover in self._covers.values():
+            for destination, packet in cover.zeros:
+                sender = self._senders.get(_domain(destination))
+                if sender is not None:
+                    _send(sender, packet, destination, cover.interface)
+
+    def _remove(self, addresses: set[Address]) -> None:
+        """Remove those of them that carry our tag, and look whether they are gone."""
+        for _ in range(_ROUNDS):
+            with contextlib.suppress(OSError):
+                there = self._tagged() & addresses if addresses else set[Address]()
+                if not there:
+                    return
+                for each in there:
+                    self._netlink.send(_removal(each))
+
+    def _tagged(self) -> set[Address]:
+        """All addresses of the network namespace that carry our tag."""
+        self._netlink.send(
+            _MESSAGE.pack(_MESSAGE.size + _BODY.size, _GETADDR, _REQUEST | _DUMP, 1, 0) + _BODY.pack(*[0] * 5)
+        )
+        found = set[Address]()
+        while True:
+            data, at = self._netlink.recv(1 << 16), 0
+            while at < len(data):
+                length, kind, _, sequence, _ = _MESSAGE.unpack_from(data, at)
+                if sequence == 1 and kind in (_DONE, _ERROR):
+                    return found
+                if kind == _NEWADDR and (address := _tagged_address(data[at + _MESSAGE.size : at + length])):
+                    found.add(address)
+                at += (length + 3) & ~3
+
+
+# -------------------------------------------------------------------- bytes
+
+
+def _domain(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def _packed(address: str) -> bytes:
+    return socket.inet_pton(_domain(address), address.partition("%")[0])
+
+
+def _address(index: int, text: str) -> Address:
+    ip, _, length = text.partition("/")
+    return Address(index, int(length), _packed(ip))
+
+
+def _packet(source: str, destination: str, payload: bytes) -> bytes:
+    """The advertisement with its IP header; the kernel fills in length and checksum of an IPv4 header."""
+    if _domain(destination) == socket.AF_INET:
+        header = struct.pack(
+            "!BBHHHBBH4s4s",
+            *(0x45, _CLASS, 20 + len(payload), 0, 0, _HOPS, _PROTOCOL, 0),
+            *(_packed(source), _packed(destination)),
+        )
+    else:
+        first = 6 << 28 | _CLASS << 20
+        header = struct.pack(
+            "!IHBB16s16s", first, len(payload), _PROTOCOL, _HOPS, _packed(source), _packed(destination)
+        )
+    return header + payload
+
+
+def _removal(address: Address) -> bytes:
+    """The request that removes an address, without an answer."""
+    size = 4 + len(address.packed)
+    attributes = b"".join(struct.pack("=HH", size, kind) + address.packed for kind in (_LOCAL, _ADDRESS))
+    family = socket.AF_INET if len(address.packed) == 4 else socket.AF_INET6
+    body = _BODY.pack(family, address.length, 0, 0, address.interface) + attributes
+    return _MESSAGE.pack(_MESSAGE.size + len(body), _DELADDR, _REQUEST, 2, 0) + body
+
+
+def _tagged_address(body: bytes) -> Address | None:
+    """The address of an RTM_NEWADDR message, if it carries our tag."""
+    _, length, _, _, index = _BODY.unpack_from(body)
+    attributes = dict[int, bytes]()
+    at = _BODY.size
+    while at + 4 <= len(body):
+        size, kind = struct.unpack_from("=HH", body, at)
+        attributes[kind] = body[at + 4 : at + size]
+        at += max((size + 3) & ~3, 4)
+    if attributes.get(_PROTO) != bytes([TAG]):
+        return None
+    return Address(index, length, attributes.get(_LOCAL) or attributes[_ADDRESS])
+
+
+# -------------------------------------------------------------------- raw sockets
+
+
+def _sender(domain: socket.AddressFamily) -> socket.socket | None:
+    """A socket that takes whole IP packets and hears nothing; None where the kernel runs without the family."""
+    try:
+        sender = socket.socket(domain, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_RAW)
+    except OSError:
+        return None
+    if domain == socket.AF_INET:
+        sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+    else:
+        sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 0)
+    return sender
+
+
+def _send(sender: socket.socket, packet: bytes, destination: str, index: int) -> None:
+    """Send a packet by an interface; what cannot be sent is not: the lease and the removal do not depend on it."""
+    if sender.family == socket.AF_INET:
+        by = (socket.IPPROTO_IP, _IP_PKTINFO, struct.pack("=i8x", index))
+        target: tuple[str, int] | tuple[str, int, int, int] = (destination, 0)
+    else:
+        by = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, struct.pack("=16xi", index))
+        target = (destination.partition("%")[0], 0, 0, index)
+    with contextlib.suppress(OSError):
+        sender.sendmsg([packet], [by], 0, target)
+
+
+def _listener(cover: _Cover) -> socket.socket | None:
+    """A socket that hears the successor; None where nobody is spoken to, or nothing can be heard."""
+    if not cover.zeros:
+        return None
+    destination = cover.zeros[0][0]
+    domain = _domain(destination)
+    try:
+        listener = socket.socket(domain, socket.SOCK_RAW | socket.SOCK_NONBLOCK, _PROTOCOL)
+        listener.setsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX, cover.interface)
+        group = _packed(destination)
+        if domain == socket.AF_INET and group[0] >> 4 == 0xE:
+            request = struct.pack("=4s4si", group, bytes(4), cover.interface)
+            listener.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
+        elif domain == socket.AF_INET6 and group[0] == 0xFF:
+            listener.setsockopt(
+                socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, struct.pack("=16si", group, cover.interface)
+            )
+    except OSError:
+        return None
+    return listener
+
+
+def _succeeds(listener: socket.socket, cover: _Cover, heard: list[socket.socket]) -> bool:
+    """Whether an advertisement of somebody who serves has come in. A forged one makes us let go sooner, no more."""
+    while listener in heard:
+        try:
+            data = listener.recv(4096)
+        except OSError:
+            return False
+        start = (data[0] & 0xF) * 4 if listener.family == socket.AF_INET and data else 0
+        message = data[start : start + 3]  # RFC 9568 5.2: version and type, VRID, priority
+        if len(message) == 3 and message[0] & 0xF == 1 and message[1] == cover.vrid and message[2] > 0:
+            return True
+    return False
