@@ -31,6 +31,7 @@ from vrrpd.proto.events import (
     Shutdown,
     Startup,
     Tick,
+    Unproven,
     Yield,
 )
 from vrrpd.proto.router import VirtualRouter
@@ -121,6 +122,10 @@ class Group:
                 return asked + self._yield_others(index, now, linger=True, outranked=False)
             case _:
                 return asked
+
+    def unproven(self, index: int, event: Unproven, now: int) -> list[Asked]:
+        """Somebody who could not prove who it is advertises to one member."""
+        return self._tagged(index, event, now)
 
     @property
     def _watching(self) -> bool:

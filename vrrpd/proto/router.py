@@ -18,6 +18,10 @@ Then either the node lets go (a stop) or it keeps the role (its priority fell, b
 that includes ourselves). An Active of long standing that hears a higher priority lingers in the same way; one that has
 just taken the role is in a contest, and drops its addresses before anything else.
 
+A Backup that hears somebody who cannot prove who it is **hesitates**. Until it has believed anybody since its start it
+does so as long as that goes on, for its own key or clock may be the wrong one; later only for an authentic one, whose
+clock differs, and at most one Active_Down_Interval longer than without.
+
 An advertisement that is heard in Initialize changes nothing. What breaks a MUST on purpose stands in the README's
 table of deviations.
 """
@@ -27,6 +31,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
+from vrrpd.proto.auth import Authenticator
+from vrrpd.proto.clock import Instant
 from vrrpd.proto.effects import Acquire, Announce, Effect, Release, Role, SendAdvert, Transition
 from vrrpd.proto.encoder import Encoder
 from vrrpd.proto.events import (
@@ -40,6 +46,7 @@ from vrrpd.proto.events import (
     Shutdown,
     Startup,
     Tick,
+    Unproven,
     Yield,
 )
 from vrrpd.proto.packet import Advertisement
@@ -69,6 +76,7 @@ class VirtualRouter:
         counters: see `Counters`.
         heard: when each source was last heard, nanoseconds; the latest last, the oldest forgotten.
         active_address: source of the Active as far as this node knows.
+        authenticator: signs and judges signatures; None without keys.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -84,7 +92,9 @@ class VirtualRouter:
         self._priority = settings.priority
         self._healthy_since = 0
         self._hear_until: int | None = None  # of the last Startup; None once the network was heard
-        self._encoder = Encoder(settings)
+        self._believed_at: int | None = None  # when an advertisement was last accepted, since the last Startup
+        self.authenticator = Authenticator.of(settings)
+        self._encoder = Encoder(settings, self.authenticator)
 
     @property
     def deadline(self) -> int | None:
@@ -138,10 +148,10 @@ class VirtualRouter:
             case _ as unreachable:
                 assert_never(unreachable)
 
-    def datagrams(self, priority: int) -> list[tuple[Address, bytes]]:
-        """Destinations and bytes of an advertisement of this priority, encoded once per change."""
+    def datagrams(self, priority: int, at: Instant | None = None) -> list[tuple[Address, bytes]]:
+        """Destinations and bytes of an advertisement of this priority; a signed one says when (`at`)."""
         assert self._origin is not None, "nothing is sent before the first Startup"
-        return self._encoder.datagrams(priority, self._origin)
+        return self._encoder.datagrams(priority, self._origin, at)
 
     def handle(self, event: Event, now: int) -> list[Effect]:
         """Take one event and return what must be done about it, in order.
@@ -178,7 +188,7 @@ class VirtualRouter:
         if not isinstance(event, Startup):
             return []
         self.source = self._origin = event.source
-        self._healthy_since = now
+        self._healthy_since, self._believed_at = now, None
         hear = self.settings.hear_first
         self._hear_until = None if hear is None else now + hear
         return self._start(now)
@@ -204,6 +214,10 @@ class VirtualRouter:
             case Received():
                 self.state = self._follow(state, event, now)
                 return []
+            case Unproven(authentic):
+                wait = self._down_interval(state.interval)
+                self.state = state.hesitating(now, wait, self._believed_at, authentic=authentic)
+                return []
             case Startup() | Adjust() | Yield():
                 return []
             case _ as unreachable:
@@ -228,7 +242,7 @@ class VirtualRouter:
                 return self._contradict(state, now)
             case Yield():
                 return self._give_way(event, self._backup_unknown(now), now)
-            case Startup() | Adjust() | NetworkHeard() | ActiveLeft():
+            case Startup() | Adjust() | NetworkHeard() | ActiveLeft() | Unproven():
                 return []
             case _ as unreachable:
                 assert_never(unreachable)
@@ -253,7 +267,7 @@ class VirtualRouter:
             case Yield():
                 self.state = self._answered(state, self._backup_unknown(now), now) if not state.successor else state
                 return []
-            case Startup() | Adjust() | NetworkHeard() | ActiveLeft():
+            case Startup() | Adjust() | NetworkHeard() | ActiveLeft() | Unproven():
                 return []
             case _ as unreachable:
                 assert_never(unreachable)
@@ -445,7 +459,7 @@ class VirtualRouter:
 
     def _learn(self, event: Received, now: int) -> None:
         self.heard.pop(event.source, None)
-        self.heard[event.source] = now
+        self.heard[event.source] = self._believed_at = now
         if len(self.heard) > REMEMBERED_SOURCES:
             del self.heard[next(iter(self.heard))]
         self._encoder.learn(event.source, event.dialect)
