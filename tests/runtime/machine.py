@@ -39,6 +39,9 @@ from vrrpd.proto.settings import Address, Family, family_of
 from vrrpd.proto.timers import SECOND
 from vrrpd.runtime.kernel import Kernel
 
+EPOCH = 1_767_225_600 * SECOND
+"""UTC when the virtual clock begins."""
+
 
 class Host:
     """One machine.
@@ -56,6 +59,7 @@ class Host:
         settings: what was read or written under /proc/sys, by (family, interface, key).
         read_only: True where /proc/sys cannot be written.
         gateways: default gateways.
+        clock_error: by how much the host's UTC is wrong, nanoseconds.
         adverts: all raw sockets ever opened.
         frames: all packet sockets ever opened.
         listeners: all listeners ever opened.
@@ -76,6 +80,7 @@ class Host:
         self.settings: dict[tuple[Family, str, str], int] = {}
         self.read_only = False
         self.gateways: list[Address] = []
+        self.clock_error = 0
         self.adverts: list[FakeAdvertSocket] = []
         self.frames: list[FakeFrameSocket] = []
         self.listeners: list[FakeListener] = []
@@ -260,6 +265,9 @@ class FakeClock:
 
     def now(self) -> int:
         return round(trio.current_time() * SECOND) + self._offset
+
+    def wall(self) -> int:
+        return round(trio.current_time() * SECOND) + EPOCH + self._host.clock_error
 
     def arm(self, deadline: int | None) -> None:
         self._deadline = deadline

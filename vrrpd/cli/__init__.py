@@ -37,6 +37,7 @@ SUBCOMMANDS: Final = MappingProxyType(
         "status": Subcommand("vrrpd.cli.status", "Show who is active, since when, and why."),
         "drain": Subcommand("vrrpd.cli.drain", "Give the role to another node, and stay out."),
         "undrain": Subcommand("vrrpd.cli.undrain", "Take part again after a drain."),
+        "auth": Subcommand("vrrpd.cli.auth", "Show who signs advertisements, and with which key."),
     }
 )
 

@@ -31,6 +31,10 @@ class Clock(Protocol):
         """The present time in nanoseconds; the zero point means nothing."""
         ...
 
+    def wall(self) -> int:
+        """Nanoseconds since 1970-01-01 UTC, for what other hosts must understand; no timer follows it."""
+        ...
+
     def arm(self, deadline: int | None) -> None:
         """Set the alarm to an absolute time, in place of the one before.
 
@@ -103,6 +107,10 @@ class TimerFd:
     def now(self) -> int:
         """CLOCK_MONOTONIC in nanoseconds."""
         return time.monotonic_ns()
+
+    def wall(self) -> int:
+        """CLOCK_REALTIME in nanoseconds."""
+        return time.clock_gettime_ns(time.CLOCK_REALTIME)
 
     def arm(self, deadline: int | None) -> None:
         """Set the alarm to an absolute time on CLOCK_MONOTONIC, in place of the one before; None disarms."""

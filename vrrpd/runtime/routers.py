@@ -16,14 +16,16 @@ import trio
 
 from vrrpd.config.spec import RouterSpec
 from vrrpd.errors import VrrpdError
+from vrrpd.proto.clock import Instant
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.effects import Acquire, Announce, Effect, Release, Role, SendAdvert, Transition
-from vrrpd.proto.events import Drain, Received
+from vrrpd.proto.events import Drain, Received, Unproven
 from vrrpd.proto.group import Asked, Group
 from vrrpd.proto.settings import OWNER, Address
 from vrrpd.proto.states import Active, Backup, Leaving
 from vrrpd.proto.timers import SECOND
-from vrrpd.proto.validate import Accepted, Drop, Reason, validate
+from vrrpd.proto.validate import Accepted, Drop, Reason, priority_of, validate
+from vrrpd.runtime import skew
 from vrrpd.runtime.addresses import Addresses, Outcome, Standing
 from vrrpd.runtime.alarms import Alarms, Code
 from vrrpd.runtime.announcer import Announcer
@@ -37,11 +39,20 @@ MENDS = {
     Reason.TTL: "set unicast_ttl 255 there, or max_hops here",
     Reason.VERSION: "set the same version on all nodes",
     Reason.CHECKSUM: "a broken network card, or a peer with an unknown checksum",
-    Reason.AUTH: "remove the authentication there",
+    Reason.AUTH: "set the same password on all nodes, or none",
+    Reason.MISSING: "let it sign, or set mode permissive here until it does",
+    Reason.MALFORMED: "it signs in a way that is not that of keepalived 2.4.2 and later",
+    Reason.STALE: "set the clocks of both nodes right",
+    Reason.UNKNOWN_KEY: "give all nodes the same keys; add a new one everywhere before it is the active one",
+    Reason.INVALID_HMAC: "give all nodes the same key of this id (no NAT between them), or find who forges",
+    Reason.REPLAY: "somebody records and repeats, or the clock of the sender went back",
     Reason.INTERVAL: "set the same advert_interval on all nodes",
     Reason.MODE: "set the same transport on all nodes",
     Reason.COUNT: "list the shared addresses there",
 }
+UNPROVEN = {Reason.MISSING, Reason.STALE, Reason.UNKNOWN_KEY, Reason.INVALID_HMAC}
+"""Whoever is refused for these may be a peer, and the wrong key or the wrong clock ours."""
+
 SILENT = {Reason.LENGTH, Reason.CARP, Reason.VRID}
 
 
@@ -58,6 +69,7 @@ class Services:
         own: every address of this host and every shared one; a packet from one of them is a loop.
         checks: the last word of each check, by name.
         now: the clock, nanoseconds.
+        wall: UTC, nanoseconds; for signatures.
         renew: takes note that a router's deadline moved.
         listen: starts to ask whether the network carries frames, for one member of a router.
     """
@@ -70,6 +82,7 @@ class Services:
     own: Container[Address]
     checks: Mapping[str, CheckState]
     now: Callable[[], int]
+    wall: Callable[[], int]
     renew: Callable[[Router], None]
     listen: Callable[[Router, int], None]
 
@@ -166,16 +179,27 @@ class Router:
     def receive(self, index: int, datagram: Datagram) -> None:
         """A datagram with our VRID came in."""
         core, now = self.group.members[index], self._services.now()
-        verdict = validate(datagram, core.settings, self._services.own)
+        keys = core.authenticator
+        prove = partial(keys.judge, at=Instant(now, self._services.wall())) if keys else None
+        verdict = validate(datagram, core.settings, self._services.own, prove)
         if isinstance(verdict, Drop):
             core.counters.dropped[verdict.reason] += 1
             self._suspect(index, datagram, verdict, now)
+            if verdict.reason in UNPROVEN and priority_of(datagram):
+                self._hesitate(index, verdict, now)
             return
         self._compare(index, datagram.source, verdict, now)
         event = Received(verdict.advert, datagram.source, verdict.dialect)
         self._perform(self.group.received(index, event, now))
         if len(self.members) > 1:
             self.network_heard(index)
+
+    def _hesitate(self, index: int, drop: Drop, now: int) -> None:
+        """A peer that cannot be believed may be Active all the same; costs next to nothing, for such can be forged."""
+        before = self.group.members[index].state
+        self.group.unproven(index, Unproven(drop.authentic), now)
+        if self.group.members[index].state is not before:
+            self._services.renew(self)
 
     def network_heard(self, index: int) -> None:
         """A host answered on the link of one member: for all members there, of whatever family."""
@@ -296,7 +320,8 @@ class Router:
         if member.port is None or member.footing is None:
             return
         send, source = member.port.socket.send, member.footing.source
-        for destination, payload in self.group.members[index].datagrams(priority):
+        at, core = Instant(self._services.now(), self._services.wall()), self.group.members[index]
+        for destination, payload in core.datagrams(priority, at):
             if destination in member.owners and member.holds(destination):  # its owner is gone: we would hear ourselves
                 continue
             error = send(payload, source, destination)
@@ -304,6 +329,8 @@ class Router:
                 member.unsent[destination] = error.text
             elif member.unsent:
                 member.unsent.pop(destination, None)
+        if core.authenticator is not None:
+            self._skewed(skew.of_ours(core.authenticator), at.now)
 
     def _settled(self, index: int, outcome: Outcome) -> None:
         """An address is there, or is not: the answer of the worker thread."""
@@ -385,10 +412,16 @@ class Router:
         elif drop.reason in STRANGERS and not listed:
             text = f"{source} advertises VRID {settings.vrid} ({drop.detail}); give one of the two another VRID"
             self.alarms.seen(Code.UNLISTED_SOURCE, text, now)
+        elif drop.authentic:
+            self._skewed(skew.of_sender(drop), now)
         elif listed or not settings.unicast:
             mend = MENDS.get(drop.reason)
             text = f"VRID {settings.vrid}: {drop.detail}"
             self.alarms.seen(Code.REFUSED_ADVERT, f"{text}; {mend}" if mend else text, now)
+
+    def _skewed(self, text: str | None, now: int) -> None:
+        if text is not None:
+            self.alarms.seen(Code.CLOCK_SKEW, text, now)
 
     def _compare(self, index: int, source: Address, accepted: Accepted, now: int) -> None:
         """An accepted advertisement: is its sender listed, and does it mean the same as ours?"""
@@ -398,6 +431,9 @@ class Router:
         if not settings.unicast and comparable and source not in names:
             text = f"{source} advertises VRID {settings.vrid} and is not in nodes: list it, or give it another VRID"
             self.alarms.seen(Code.UNLISTED_SOURCE, text, now)
+        keys = self.group.members[index].authenticator
+        if keys is not None:
+            self._skewed(skew.of_accepted(keys, source), now)
         if settings.priority == OWNER:  # RFC 9568 7.1, erratum 8298
             self._note("owner", source, f"advertises priority {advert.priority} for the address that we own")
         if advert.interval > settings.max_learned_interval:
