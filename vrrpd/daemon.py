@@ -7,7 +7,7 @@ can be wrong is found before the first advertisement, so that a bad file never s
     agent
     ├── runtime     routers, sockets, addresses, announcements (runtime.supervisor has its tree)
     ├── check ...   one for each health check that a router tracks
-    ├── control     answers `vrrpd status`, `drain`, `undrain`
+    ├── control     answers `vrrpd status`, `auth status`, `drain`, `undrain`
     ├── drains      ends a drain when its time is over, and keeps drains across a reboot
     └── lock        tells a second agent in this network namespace who is first
 """
@@ -43,6 +43,7 @@ from vrrpd.linux.real_time import take_real_time
 from vrrpd.log import setup
 from vrrpd.programs import LauncherClient
 from vrrpd.runtime.alarms import Code
+from vrrpd.runtime.auth_status import auth_status
 from vrrpd.runtime.health import CheckState
 from vrrpd.runtime.kernel import Kernel, this_machine
 from vrrpd.runtime.links import host_facts
@@ -120,7 +121,10 @@ async def _agent(
             troubles[Code.LAUNCHER_GONE] = programs.lost_at, programs.lost
         return status(runtime, spec.node, started, drains.until, troubles)
 
-    answers = {"status": answer_status, "drain": drains.drain, "undrain": drains.undrain}
+    def answer_auth(_: Mapping[str, Any]) -> Mapping[str, Any]:
+        return auth_status(runtime, spec.node)
+
+    answers = {"status": answer_status, "auth": answer_auth, "drain": drains.drain, "undrain": drains.undrain}
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as outer:
             await outer.start(runtime.run)

@@ -156,7 +156,7 @@ class Guard:
             self.trouble = Trouble(datetime.now(UTC), detail)
 
 
-_NOTHING: Mapping[str, Any] = {"vrid": 0, "index": 0, "zeros": [], "wait": 0}
+_NOTHING: Mapping[str, Any] = {"vrid": 0, "index": 0, "zeros": [], "seal": None, "wait": 0}
 
 
 def _message(who: str, cover: Cover) -> Mapping[str, Any]:
@@ -166,6 +166,7 @@ def _message(who: str, cover: Cover) -> Mapping[str, Any]:
         "vrid": cover.vrid,
         "index": cover.index,
         "zeros": zeros,
+        "seal": cover.seal and (cover.seal.key_id, cover.seal.key.reveal().hex(), cover.seal.ahead),
         "wait": cover.wait / 1e9,
         "addresses": cover.addresses,
     }

@@ -20,7 +20,8 @@ unreachable", which tells its peers the truth. Only while it waits for a success
 
 Has its own session, and does not react to INT, TERM and HUP: a service manager may send them to the whole group.
 
-Must not do: import anything beyond the standard library, or much of that; wait for the agent.
+Must not do: import anything beyond the standard library (and `vrrpd.trailer`, where it has to sign), or much of that;
+wait for the agent.
 
 Sources: pidfd_open(2), rtnetlink(7), raw(7), ip(7), ipv6(7); RFC 9568 5.1 for the IP fields.
 """
@@ -85,14 +86,16 @@ class _Cover(NamedTuple):
     Attributes:
         vrid: Virtual Router Identifier.
         interface: number of the one that it lives on.
-        zeros: (destination, whole IP packet) of each advertisement of priority 0.
+        zeros: (source, destination, VRRP message) of each advertisement of priority 0.
+        seal: (key id, key, what to add to the clock for the number) to sign them with, None where they are unsigned.
         wait: seconds that a successor may take.
         addresses: what it holds.
     """
 
     vrid: int
     interface: int
-    zeros: list[tuple[str, bytes]]
+    zeros: list[tuple[str, str, bytes]]
+    seal: tuple[int, bytes, int] | None
     wait: float
     addresses: set[Address]
 
@@ -192,11 +195,9 @@ class _Guardian:
 
     def _take(self, message: dict[str, Any]) -> None:
         match message:
-            case {"cover": who, "vrid": vrid, "index": index, "zeros": zeros, "wait": wait, "addresses": addresses}:
-                packets = [(to, _packet(source, to, bytes.fromhex(payload))) for source, to, payload in zeros]
-                cover = _Cover(vrid, index, packets, wait, {_address(*each) for each in addresses})
-                self._covers[who] = cover
-                self._addresses |= cover.addresses
+            case {"cover": who, **what}:
+                self._covers[who] = _cover(**what)
+                self._addresses |= self._covers[who].addresses
             case {"uncover": who}:
                 self._covers.pop(who, None)
             case {"gone": addresses}:
@@ -234,10 +235,11 @@ class _Guardian:
 
     def _say_zeros(self) -> None:
         for cover in self._covers.values():
-            for destination, packet in cover.zeros:
+            for source, destination, message in cover.zeros:
                 sender = self._senders.get(_domain(destination))
+                payload = _signed(message, source, *cover.seal) if cover.seal else message
                 if sender is not None:
-                    _send(sender, packet, destination, cover.interface)
+                    _send(sender, _packet(source, destination, payload), destination, cover.interface)
 
     def _remove(self, addresses: set[Address]) -> None:
         """Remove those of them that carry our tag, and look whether they are gone."""
@@ -280,6 +282,39 @@ def _packed(address: str) -> bytes:
 def _address(index: int, text: str) -> Address:
     ip, _, length = text.partition("/")
     return Address(index, int(length), _packed(ip))
+
+
+def _cover(
+    *,
+    vrid: int,
+    index: int,
+    zeros: list[tuple[str, str, str]],
+    seal: tuple[int, str, int] | None,
+    wait: float,
+    addresses: list[tuple[int, str]],
+) -> _Cover:
+    signs = (seal[0], bytes.fromhex(seal[1]), seal[2]) if seal else None
+    if signs:  # the first signature brings a cryptographic library into memory: not when it is urgent
+        for source, _, payload in zeros[:1]:
+            _signed(bytes.fromhex(payload), source, *signs)
+    messages = [(source, to, bytes.fromhex(payload)) for source, to, payload in zeros]
+    return _Cover(vrid, index, messages, signs, wait, {_address(*each) for each in addresses})
+
+
+def _signed(message: bytes, source: str, key_id: int, key: bytes, ahead: int) -> bytes:
+    """The message and its trailer, numbered by the clock."""
+    from vrrpd import trailer  # noqa: PLC0415  # megabytes, for those who sign
+
+    packed = _packed(source)
+    number = (trailer.clock_sequence(time.monotonic_ns()) + ahead) % (1 << trailer.SEQUENCE_BITS)
+    end = trailer.seal(message, packed, key_id, key, number)
+    if len(packed) == 16:  # RFC 8200 8.1: the checksum covers the whole payload, and its length; RFC 1624 mends it
+        (checksum,) = struct.unpack_from("!H", message, 6)
+        total = (~checksum & 0xFFFF) + len(end) + sum(struct.unpack(f"!{len(end) // 2}H", end))
+        while total >> 16:
+            total = (total & 0xFFFF) + (total >> 16)
+        message = message[:6] + struct.pack("!H", ~total & 0xFFFF) + message[8:]
+    return message + end
 
 
 def _packet(source: str, destination: str, payload: bytes) -> bytes:
@@ -353,7 +388,7 @@ def _listener(cover: _Cover) -> socket.socket | None:
     """A socket that hears the successor; None where nobody is spoken to, or nothing can be heard."""
     if not cover.zeros:
         return None
-    destination = cover.zeros[0][0]
+    destination = cover.zeros[0][1]
     domain = _domain(destination)
     try:
         listener = socket.socket(domain, socket.SOCK_RAW | socket.SOCK_NONBLOCK, _PROTOCOL)

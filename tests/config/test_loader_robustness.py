@@ -151,7 +151,7 @@ def test_no_router_raises_anything_else(
 def test_aliases_cannot_make_a_small_file_large(kinds: CheckKinds, tmp_path: Path, nested: str) -> None:
     path = tmp_path / "vrrpd.yaml"
     path.write_text(nested)
-    with pytest.raises(ConfigError, match="the alias"):
+    with pytest.raises(ConfigError, match="an alias"):
         load(str(path), kinds)
 
 

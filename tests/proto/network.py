@@ -13,21 +13,25 @@ import heapq
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from itertools import count
 from random import Random
 
 from tests.proto.builders import SHARED, SHARED6
+from vrrpd.proto.clock import Instant
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.effects import Acquire, Announce, Effect, Release, SendAdvert, Transition
-from vrrpd.proto.events import Adjust, Drain, Received
+from vrrpd.proto.events import Adjust, Drain, Received, Unproven
 from vrrpd.proto.group import Asked, Group
 from vrrpd.proto.settings import Address, Family, Settings, family_of
-from vrrpd.proto.timers import MS
-from vrrpd.proto.validate import Accepted, validate
+from vrrpd.proto.timers import MS, SECOND
+from vrrpd.proto.validate import Accepted, Drop, priority_of, validate
 
 MOST_TICKS_AT_ONCE = 4
 DEFAULT_DELAY = MS // 10
+EPOCH = 1_767_225_600 * SECOND
+"""UTC when the network's clock begins."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +190,9 @@ class Host(ABC):
         self.settings = tuple(settings)
         self.held = [False] * len(settings)
         self.alive = False
+        self.clock_error = 0
+        """By how much its UTC is wrong."""
+        self.refused: list[Drop] = []
         self._clock = network.random.randrange(10**15)
         self._wake_up = 0
         network.hosts[name] = self
@@ -195,12 +202,27 @@ class Host(ABC):
         """This host's monotonic clock."""
         return self.network.now + self._clock
 
+    @property
+    def instant(self) -> Instant:
+        """Both clocks of this host."""
+        return Instant(self.clock, self.network.now + EPOCH + self.clock_error)
+
     def deliver(self, link: int, packet: Datagram) -> None:
         if not self.alive:
             return
-        verdict = validate(packet, self.settings[link], self.sources)
-        assert isinstance(verdict, Accepted), verdict
+        verdict = self.judge(link, packet)
+        if isinstance(verdict, Drop):
+            assert self.settings[link].auth is not None, verdict
+            self.refused.append(verdict)
+            self.settle(self.unproven(link, Unproven(verdict.authentic)) if priority_of(packet) else [])
+            return
         self.settle(self.received(link, Received(verdict.advert, packet.source, verdict.dialect)))
+
+    def judge(self, link: int, packet: Datagram) -> Accepted | Drop:
+        return validate(packet, self.settings[link], self.sources)
+
+    def unproven(self, link: int, event: Unproven) -> list[Asked]:
+        raise NotImplementedError(link, event)
 
     def crash(self) -> None:
         """The machine loses power; its addresses are gone with it."""
@@ -343,7 +365,15 @@ class Agent(Host):
         return self.group.deadline
 
     def datagrams(self, link: int, priority: int) -> list[tuple[Address, bytes]]:
-        return self.group.members[link].datagrams(priority)
+        return self.group.members[link].datagrams(priority, self.instant)
+
+    def judge(self, link: int, packet: Datagram) -> Accepted | Drop:
+        keys = self.group.members[link].authenticator
+        prove = partial(keys.judge, at=self.instant) if keys else None
+        return validate(packet, self.settings[link], self.sources, prove)
+
+    def unproven(self, link: int, event: Unproven) -> list[Asked]:
+        return self.group.unproven(link, event, self.clock)
 
     def check(self) -> None:
         members = self.group.members

@@ -39,6 +39,7 @@ from vrrpd.proto.events import (
     Startup,
     Stay,
     Tick,
+    Unproven,
     Yield,
 )
 from vrrpd.proto.packet import Dialect
@@ -77,6 +78,7 @@ ADVERT = SendAdvert(240)
 ZERO = SendAdvert(0)
 ORDERED = Yield(linger=True, outranked=True, reason="beaten")
 CONTESTED = replace(ORDERED, linger=False)
+FORGED, SKEWED = Unproven(authentic=False), Unproven(authentic=True)
 FOLLOWED = replace(ORDERED, outranked=False)
 REPEATS = (NOW + ms(1), NOW + ms(10), NOW + ms(20))
 
@@ -158,6 +160,7 @@ INITIALIZE = [
         ORDERED,
         CONTESTED,
     ),
+    *same(Initialize(), FORGED, SKEWED),
     Row(Initialize(), FAILED, (), Initialize(), DARK),
     Row(Initialize(), Startup(ME), (), Initialize(), drain=Drain.ASK),
     Row(
@@ -210,6 +213,9 @@ BACKUP = [
     Row(WATCHING, heard(0), (), replace(WATCHING, down_at=NOW + SKEW)),
     Row(replace(WATCHING, down_at=NOW + 5), heard(0), (), replace(WATCHING, down_at=NOW + 5)),
     Row(WATCHING, heard(0, LOWER), (), WATCHING),
+    # nobody was believed since the start
+    Row(WATCHING, FORGED, (), replace(WATCHING, down_at=NOW + DOWN)),
+    Row(WATCHING, SKEWED, (), replace(WATCHING, down_at=NOW + DOWN)),
     Row(WATCHING, ActiveLeft(), (), replace(WATCHING, down_at=NOW + SKEW)),
     # an unhealthy node waits the skew of priority 1, 255/256 s, which is 933.59 ms longer
     Row(WATCHING, FAILED, (), replace(WATCHING, down_at=NOW + ms(900) + ms(933.59375))),
@@ -232,6 +238,7 @@ BACKUP = [
 ACTIVE = [
     Row(SERVING, AWAY, (Release(), down(AWAY.reason)), Backup(NOW + DOWN, SECOND)),
     Row(SERVING, AWAY, (Release(), down(AWAY.reason)), Backup(NOW + DOWN, SECOND, hear_until=NOW + 30 * SECOND), DEAF),
+    *same(SERVING, FORGED, SKEWED),
     *same(SERVING, Startup(ME), Tick(), NetworkHeard(), Stay(), ActiveLeft(), HEALTHY, heard(250, ME)),
     Row(SERVING, GONE, (ZERO, Release(), down("interface lost", Role.INITIALIZE)), Initialize()),
     Row(SERVING, LEAVE, (ZERO, still("agent stops")), Leaving(NOW + ANSWER, stop=True, repeats=REPEATS)),
@@ -327,6 +334,7 @@ LEAVING = [
     Row(HANDING, AWAY, (Release(), down(AWAY.reason)), Backup(NOW + DOWN, SECOND)),
     Row(STOPPING, AWAY, (Release(), down(AWAY.reason, Role.INITIALIZE)), Initialize()),
     Row(ASKING, AWAY, (Release(), down(AWAY.reason, Role.INITIALIZE)), Initialize(), drain=Drain.FORCE),
+    *same(ASKING, FORGED, SKEWED),
     *same(ASKING, Startup(ME), Tick(), NetworkHeard(), ActiveLeft(), FAILED, heard(0), heard(250, ME)),
     *same(HANDING, Startup(ME), Tick(), NetworkHeard(), ActiveLeft(), FAILED, ORDERED, heard(0, LOWER)),
     Row(ASKING, GONE, (Release(), down("interface lost", Role.INITIALIZE)), Initialize()),

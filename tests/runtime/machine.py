@@ -59,6 +59,10 @@ def lifetime(message: bytes) -> int:
     return FOREVER
 
 
+EPOCH = 1_767_225_600 * SECOND
+"""UTC when the virtual clock begins."""
+
+
 class Host:
     """One machine.
 
@@ -76,6 +80,7 @@ class Host:
         settings: what was read or written under /proc/sys, by (family, interface, key).
         read_only: True where /proc/sys cannot be written.
         gateways: default gateways.
+        clock_error: by how much the host's UTC is wrong, nanoseconds.
         adverts: all raw sockets ever opened.
         frames: all packet sockets ever opened.
         listeners: all listeners ever opened.
@@ -96,6 +101,7 @@ class Host:
         self.settings: dict[tuple[Family, str, str], int] = {}
         self.read_only = False
         self.gateways: list[Address] = []
+        self.clock_error = 0
         self.adverts: list[FakeAdvertSocket] = []
         self.frames: list[FakeFrameSocket] = []
         self.listeners: list[FakeListener] = []
@@ -325,6 +331,9 @@ class FakeClock:
 
     def boot(self) -> int:
         return self.now() + round(self._host.suspended_s * SECOND)
+
+    def wall(self) -> int:
+        return round(trio.current_time() * SECOND) + EPOCH + self._host.clock_error
 
     def arm(self, deadline: int | None) -> None:
         self._deadline = deadline

@@ -38,6 +38,7 @@ SUBCOMMANDS: Final = MappingProxyType(
         "drain": Subcommand("vrrpd.cli.drain", "Give the role to another node, and stay out."),
         "undrain": Subcommand("vrrpd.cli.undrain", "Take part again after a drain."),
         "purge": Subcommand("vrrpd.cli.purge", "Remove every address that an agent left behind."),
+        "auth": Subcommand("vrrpd.cli.auth", "Show who signs advertisements, and with which key."),
     }
 )
 

@@ -22,6 +22,7 @@ _OVERHEAD = {
     (Family.IPV4, 2): 20 + 8 + 8,  # and the authentication data of RFC 3768 5.3.10
     (Family.IPV6, 3): 40 + 8,
 }
+_TRAILER = 28  # of a signed packet
 _SIZE = {Family.IPV4: 4, Family.IPV6: 16}
 
 
@@ -75,7 +76,9 @@ def _lint_packet(report: Report, router: Router, family: Family) -> None:
             "leave 'advertise' away from one of them",
         )
         return
-    limit = min((_MTU - _OVERHEAD[family, version]) // _SIZE[family], 255)
+    signed = router.keys.auth is not None and router.keys.auth.hmac is not None
+    room = _MTU - _OVERHEAD[family, version] - (_TRAILER if signed else 0)
+    limit = min(room // _SIZE[family], 255)
     if len(advertised) > limit:
         report.wrong(
             advertised[limit].path,

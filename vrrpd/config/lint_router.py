@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from vrrpd.config.file import Report
 from vrrpd.config.lint_addresses import lint_addresses
+from vrrpd.config.lint_auth import lint_auth
 from vrrpd.config.model import UnicastKeys, names_nodes
 from vrrpd.config.routers import FAMILY_NAMES, NUMBER, Router, family_of
 from vrrpd.config.scalars import written
@@ -42,6 +43,7 @@ def lint_router(report: Report, router: Router) -> None:
     _lint_priority(report, router)
     _lint_interface(report, router)
     _lint_track(report, router)
+    lint_auth(report, router)
     _lint_idle_keys(report, router)
 
 

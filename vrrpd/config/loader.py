@@ -26,7 +26,7 @@ import yaml
 from yaml import events
 
 from vrrpd.config.tree import Mark, Node, Path, Sequence, Table, Text
-from vrrpd.config.words import quote
+from vrrpd.config.words import quote, secret
 from vrrpd.errors import Mistake
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -198,6 +198,11 @@ class _Open:
         return isinstance(self.node, Table) and self.key is None
 
 
+def _named(parent: _Open, name: str) -> str:
+    """A key in a message; one that may be a secret is not shown."""
+    return "this key" if secret((*parent.path, name)) else quote(name)
+
+
 class _Builder:
     """Builds the tree from events, with a stack of its own."""
 
@@ -237,7 +242,7 @@ class _Builder:
         mark = _mark(event.start_mark)
         self._parsed.report(
             mark,
-            f"the alias {quote('*' + event.anchor)} is not supported; write the value out, "
+            "an alias (a value that begins with '*') is not supported; write the value out or put it in quotes, "
             "or put what routers share into 'defaults'",
         )
         parent = self._stack[-1] if self._stack else None
@@ -250,7 +255,8 @@ class _Builder:
     def _refuse_tag(self, event: events.ScalarEvent | events.CollectionStartEvent) -> None:
         if event.tag is not None and event.tag != "!":
             self._parsed.report(
-                _mark(event.start_mark), f"the tag {quote(event.tag)} is not supported; remove it, types are known"
+                _mark(event.start_mark),
+                "a tag (a value that begins with '!') is not supported; remove it, or put the value in quotes",
             )
 
     def _scalar(self, event: events.ScalarEvent) -> None:
@@ -273,7 +279,7 @@ class _Builder:
         if parent.key is not None:
             name, mark = parent.key
             if name is not None:
-                self._parsed.report(mark, f"{quote(name)} has no value; write one, or remove the key")
+                self._parsed.report(mark, f"{_named(parent, name)} has no value; write one, or remove the key")
         elif parent.node is not None:
             self._parsed.report(mark, "this entry of the list is empty; write a value, or remove it")
         self._put(None, mark)
@@ -286,7 +292,7 @@ class _Builder:
         elif name in table.entries or (*parent.path, name) in self._parsed.lost:
             first = table.entries[name][0].line if name in table.entries else None
             where = f", first on line {first}" if first else ""
-            self._parsed.report(mark, f"{quote(name)} is given twice{where}; keep one of them")
+            self._parsed.report(mark, f"{_named(parent, name)} is given twice{where}; keep one of them")
             parent.key = (None, mark)
         else:
             parent.key = (name, mark)

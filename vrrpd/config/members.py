@@ -18,10 +18,13 @@ from vrrpd.config.file import Report
 from vrrpd.config.groups import Group
 from vrrpd.config.model import TrackKeys, for_node
 from vrrpd.config.routers import FAMILY_NAMES, NUMBER, Listed, Router, family_of
+from vrrpd.config.secrets import KeyText, read_key_file
 from vrrpd.config.spec import Announce, HostFacts, MemberSpec, SharedAddress, TrackSpec
 from vrrpd.config.tree import Path
 from vrrpd.config.words import listed, quote
+from vrrpd.proto.credentials import Auth, Hmac, Password, Secret
 from vrrpd.proto.settings import Address, Family, Settings
+from vrrpd.proto.timers import SECOND
 
 _GLOBAL, _LINK = 0, 253  # scopes of rtnetlink(7)
 
@@ -129,7 +132,34 @@ class Builder:
             on_all_failed=keys.on_all_failed,
             down_adverts=keys.down_adverts,
             highest_other=highest_other,
+            auth=self._auth(router),
         )
+
+    def _auth(self, router: Router) -> Auth | None:
+        """The keys or the password; key files are read where the host is the node, and are empty elsewhere."""
+        auth = router.keys.auth
+        if auth is None or auth.hmac is None:
+            return Password(auth.password) if auth and auth.password else None
+        path = (*router.path("auth"), "hmac", "keys")
+        ring = tuple((i, self._key((*path, str(i)), key)) for i, key in auth.hmac.keys.items())
+        window = min(max(3 * router.keys.advert_interval, 5 * SECOND), 300 * SECOND)
+        return Hmac(
+            ring=ring,
+            active_key=auth.hmac.active_key or next(iter(auth.hmac.keys), 0),
+            mode=auth.hmac.mode,
+            anti_replay=auth.hmac.anti_replay,
+            time_window=auth.hmac.time_window or window,
+        )
+
+    def _key(self, path: Path, key: KeyText) -> Secret:
+        if key.path is None or self.place.facts is None:
+            return key.secret or Secret(b"")
+        found = read_key_file(key.path)
+        for report, words in ((self.report.wrong, found.wrong), (self.report.odd, found.odd)):
+            if words is not None:
+                what, _, right = words.partition("; ")
+                report(path, what, right)
+        return found.secret or Secret(b"")
 
     def _interface(self, router: Router, family: Family, source: Address | None) -> str | None:
         """The interface of one virtual router; "" where it is the one that will hold the own address."""

@@ -20,8 +20,9 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vrrpd.config import scalars
+from vrrpd.config import scalars, secrets
 from vrrpd.config.scalars import Shorthand
+from vrrpd.proto.credentials import AntiReplay, Mode, Secret
 from vrrpd.proto.settings import Address, Checksum, OnAllFailed
 from vrrpd.proto.timers import MS, SECOND
 
@@ -75,7 +76,7 @@ NodeAddresses: TypeAlias = Annotated[tuple[OwnAddress, ...], Field(min_length=1)
 class Keys(BaseModel):
     """A mapping of the file: what it does not know is a mistake."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class AddressKeys(Keys):
@@ -141,6 +142,50 @@ class TrackKeys(Keys):
             description="added to the priority: a negative one while the check is down, a positive one while it is up "
             "(default: a failed check releases the role)"
         ),
+    ] = None
+
+
+class HmacKeys(Keys):
+    """Signatures as keepalived 2.4.2 and later make them; the same on all nodes, but for `active_key` in a rotation."""
+
+    keys: Annotated[
+        dict[Annotated[int, secrets.key_id()], Annotated[secrets.KeyText, secrets.key()]],
+        Field(
+            description="id (1..255) to key of 32..64 bytes: hex:..., file:PATH (read at the start) or plain text; "
+            "required",
+        ),
+    ] = {}
+    active_key: Annotated[
+        int | None, secrets.key_id(), Field(description="the id that is signed with (default: the only one)")
+    ] = None
+    mode: Annotated[
+        Mode,
+        scalars.choice(*Mode),
+        Field(
+            description="enforce (default): what is unsigned is refused; permissive: sign, accept unsigned; "
+            "receive-only: verify, sign nothing"
+        ),
+    ] = Mode.ENFORCE
+    anti_replay: Annotated[
+        AntiReplay,
+        scalars.choice(*AntiReplay),
+        Field(description="time (default): by the clocks of the nodes; monotonic: by a rising number alone"),
+    ] = AntiReplay.TIME
+    time_window: Annotated[
+        int | None,
+        scalars.duration(SECOND, 300 * SECOND),
+        Field(description="how far clocks may differ (default: three intervals, at least 5s)"),
+    ] = None
+
+
+class AuthKeys(Keys):
+    """How advertisements are authenticated: one of the two."""
+
+    hmac: Annotated[HmacKeys | None, Field(description="signatures by keys that have ids")] = None
+    password: Annotated[
+        Secret | None,
+        secrets.password(),
+        Field(description="version 2 only: up to 8 characters in clear text, which protect nothing"),
     ] = None
 
 
@@ -222,6 +267,9 @@ class RouterKeys(Keys):
         scalars.choice(*Checksum),
         Field(description="dialect of version 3 over IPv4: auto (default), rfc5798 or rfc9568"),
     ] = Checksum.AUTO
+    auth: Annotated[
+        AuthKeys | None, Field(description="authentication of advertisements, the same on all nodes (default none)")
+    ] = None
     down_adverts: Annotated[
         int,
         scalars.number(2, 255),

@@ -148,7 +148,7 @@ def _seats(index: int, node: str, members: tuple[MemberSpec, ...]) -> _Seats:
     unknown = {Family.IPV4: IPv4Address("192.0.2.1") + index, Family.IPV6: IPv6Address("fe80::1") + index}
     seats: list[_Seat] = []
     for member in members:
-        settings = replace(member.settings, vrid=1, addresses=(), peers=(), hear_first=None)
+        settings = replace(member.settings, vrid=1, addresses=(), peers=(), hear_first=None, auth=None)
         listed = next((address for address, name in member.names.items() if name == node), None)
         seats.append(_Seat(settings, member.source or listed or unknown[settings.family], _wish(member, None)))
     return tuple(seats)

@@ -33,10 +33,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A scalar, exactly as it was written between its quotes."""
+    """A scalar, exactly as it was written between its quotes; it may be a secret, so its `repr` leaves it out."""
 
     mark: Mark
-    text: str
+    text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

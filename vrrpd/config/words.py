@@ -27,8 +27,8 @@ PLAIN = "plain"
 
 _LATER: Mapping[Path, frozenset[str]] = {
     (): frozenset({"http"}),
-    ("defaults",): frozenset({"auth", "movers", "hooks"}),
-    ("routers", "*"): frozenset({"auth", "movers", "hooks"}),
+    ("defaults",): frozenset({"movers", "hooks"}),
+    ("routers", "*"): frozenset({"movers", "hooks"}),
 }
 
 # Error type of pydantic -> what is wrong, what would be right. `{got}` is the value as written, other names are the
@@ -101,6 +101,11 @@ def shown(value: object) -> str:
     return "this list" if isinstance(value, list) else quote(value)
 
 
+def secret(path: Path) -> bool:
+    """Whether what stands at a path may be a secret, or a secret in the wrong place; no message shows it."""
+    return path[:2] == ("defaults", "auth") or (path[:1] == ("routers",) and path[2:3] == ("auth",))
+
+
 def sentence(error: ErrorDetails, above: Path, known: Iterable[str]) -> str:
     """One complaint in plain words.
 
@@ -111,7 +116,8 @@ def sentence(error: ErrorDetails, above: Path, known: Iterable[str]) -> str:
     """
     kind, key = error["type"], str(error["loc"][-1] if error["loc"] else "")
     if kind == "extra_forbidden":
-        return unknown_key(key, above, known)
+        return unknown_key(key, above, known, hidden=secret(above))
+    hidden = secret((*above, key))
     context = error.get("ctx", {})
     if kind in {"value_error", "assertion_error"}:
         text = str(context.get("error") or error["msg"])
@@ -121,19 +127,21 @@ def sentence(error: ErrorDetails, above: Path, known: Iterable[str]) -> str:
         wrong, right = _SENTENCES.get(kind, _FALLBACK)
         names: dict[str, object] = {**context, "got": shown(error["input"]), "key": quote(key)}
         text = f"{wrong}; {right}".format(**names)
-    if kind in {"list_type", "tuple_type"} and isinstance(error["input"], str):
+    if kind in {"list_type", "tuple_type"} and isinstance(error["input"], str) and not hidden:
         text = f"{quote(error['input'])} is no list; write [{error['input']}]"
+    if hidden:
+        text = text.replace(quote(error["input"]), "this value")
     return text if ";" in text else f"{text}; {_FALLBACK[1]}"
 
 
-def unknown_key(key: str, above: Path, known: Iterable[str]) -> str:
-    """What to say about a key that the schema does not have."""
+def unknown_key(key: str, above: Path, known: Iterable[str], *, hidden: bool = False) -> str:
+    """What to say about a key that the schema does not have; `hidden` where it may be a secret itself."""
     shape = ("routers", "*", *above[2:]) if above[:1] == ("routers",) and above[1:] else above
     if key in _LATER.get(shape, ()):
         return f"{quote(key)} is not supported yet; remove it"
     keys = sorted(known)
     otherwise = f"the keys known here are {listed(keys)}" if keys else "remove it"
-    return f"unknown key {quote(key)}; {did_you_mean(key, keys, otherwise)}"
+    return f"unknown key{'' if hidden else ' ' + quote(key)}; {did_you_mean(key, keys, otherwise)}"
 
 
 def known_keys(schema: JsonSchemaValue, path: Path) -> set[str]:

@@ -35,6 +35,10 @@ class Clock(Protocol):
         """The same with the time in which the machine was suspended; another zero point."""
         ...
 
+    def wall(self) -> int:
+        """Nanoseconds since 1970-01-01 UTC, for what other hosts must understand; no timer follows it."""
+        ...
+
     def arm(self, deadline: int | None) -> None:
         """Set the alarm to an absolute time, in place of the one before.
 
@@ -111,6 +115,10 @@ class TimerFd:
     def boot(self) -> int:
         """CLOCK_BOOTTIME in nanoseconds."""
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+    def wall(self) -> int:
+        """CLOCK_REALTIME in nanoseconds."""
+        return time.clock_gettime_ns(time.CLOCK_REALTIME)
 
     def arm(self, deadline: int | None) -> None:
         """Set the alarm to an absolute time on CLOCK_MONOTONIC, in place of the one before; None disarms."""

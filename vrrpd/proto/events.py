@@ -64,6 +64,17 @@ class Received:
     tie_elsewhere: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Unproven:
+    """Somebody advertises a priority above 0 and could not prove who it is: another key, no signature, another time.
+
+    Attributes:
+        authentic: True where the signature was good and its time rose as time passed: a peer whose clock differs.
+    """
+
+    authentic: bool
+
+
 class Drain(IntEnum):
     """Whether an operator wants this node out: `ASK` where somebody else takes the role, `FORCE` in any case."""
 
@@ -120,5 +131,16 @@ class Stay:
 
 
 Event: TypeAlias = (
-    Startup | Shutdown | Leave | Overslept | Tick | Received | Adjust | NetworkHeard | ActiveLeft | Yield | Stay
+    Startup
+    | Shutdown
+    | Leave
+    | Overslept
+    | Tick
+    | Received
+    | Unproven
+    | Adjust
+    | NetworkHeard
+    | ActiveLeft
+    | Yield
+    | Stay
 )

@@ -34,6 +34,7 @@ from vrrpd.proto.events import (
     Startup,
     Stay,
     Tick,
+    Unproven,
     Yield,
 )
 from vrrpd.proto.router import VirtualRouter
@@ -137,6 +138,10 @@ class Group:
                 return asked + self._others(index, self._wish("drained", Drain.FORCE), now)
             case _:
                 return asked
+
+    def unproven(self, index: int, event: Unproven, now: int) -> list[Asked]:
+        """Somebody who could not prove who it is advertises to one member."""
+        return self._tagged(index, event, now)
 
     @property
     def _watching(self) -> bool:

@@ -12,7 +12,8 @@ Version 3 (RFC 9568 section 5.1; IPv4 and IPv6):
     |                   IPvX Address(es), 4 or 16 bytes each        |
 
 Version 2 (RFC 3768 section 5.1; IPv4): the fifth byte is the Auth Type, the sixth the Adver Int in seconds, and eight
-bytes of Authentication Data follow the addresses, always.
+bytes of Authentication Data follow the addresses, always. In either version the HMAC trailer of `vrrpd.trailer` may
+follow. Over IPv4 the checksum does not cover it; over IPv6 it does, as a transport checksum covers the whole payload.
 
 This module trusts its input to have the length that `message_length` asks for; `validate` makes sure of it.
 """
@@ -20,10 +21,11 @@ This module trusts its input to have the length that `message_length` asks for; 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
+from vrrpd import trailer as trailers
 from vrrpd.proto.settings import Address, Family
 from vrrpd.proto.timers import CENTISECOND, SECOND
 
@@ -34,7 +36,8 @@ GROUP_V6 = IPv6Address("ff02::12")  # RFC 9568 5.1.2.2
 GROUPS: dict[Family, Address] = {Family.IPV4: GROUP_V4, Family.IPV6: GROUP_V6}
 HEADER_LENGTH = 8
 V2_AUTH_LENGTH = 8  # RFC 3768 5.3.10: present even without authentication
-TRAILER_LENGTH = 28  # the HMAC trailer of keepalived 2.4.2 and later, appended after the message
+PASSWORD = 1  # RFC 2338 5.3.6.2: the only authentication type besides none
+TRAILER_LENGTH = trailers.LENGTH
 
 
 class Dialect(StrEnum):
@@ -56,6 +59,7 @@ class Advertisement:
         interval: Max Advertise Interval in nanoseconds; whole centiseconds (v3) or seconds (v2).
         addresses: the virtual router's addresses in the order of the packet.
         auth_type: version 2 only (RFC 3768 5.3.6).
+        auth_data: version 2 only: the eight bytes of Authentication Data; may be a password, so nothing shows it.
     """
 
     version: int
@@ -64,6 +68,7 @@ class Advertisement:
     interval: int
     addresses: tuple[Address, ...]
     auth_type: int = 0
+    auth_data: bytes = field(default=bytes(V2_AUTH_LENGTH), repr=False)
 
 
 def message_length(version: int, family: Family, count: int) -> int:
@@ -72,44 +77,54 @@ def message_length(version: int, family: Family, count: int) -> int:
     return HEADER_LENGTH + size * count + (V2_AUTH_LENGTH if version == 2 else 0)
 
 
-def encode(advert: Advertisement, source: Address, destination: Address, dialect: Dialect) -> bytes:
-    """Bytes of the VRRP message, checksum included.
+def encode(
+    advert: Advertisement, source: Address, destination: Address, dialect: Dialect, trailer: bytes = b""
+) -> bytes:
+    """Bytes of the VRRP message, checksum included, and of its trailer.
 
     Args:
         advert: what to say.
         source: IP source address of the packet, part of a pseudo-header.
         destination: IP destination address, likewise; in unicast each peer's copy has its own checksum.
         dialect: for version 3 over IPv4; ignored elsewhere.
+        trailer: the signature, where there is one.
     """
+    message = unsummed(advert)
+    covered = message + trailer if isinstance(source, IPv6Address) else message
+    checksum = internet_checksum(_covered(covered, advert.version, source, destination, dialect))
+    return message[:6] + struct.pack("!H", checksum) + message[8:] + trailer
+
+
+def unsummed(advert: Advertisement) -> bytes:
+    """The message with a checksum of zero."""
     first = advert.version << 4 | ADVERTISEMENT
     count = len(advert.addresses)
     if advert.version == 2:
-        timing = struct.pack("!BB", 0, advert.interval // SECOND)
-        trailer = bytes(V2_AUTH_LENGTH)
+        timing = struct.pack("!BB", advert.auth_type, advert.interval // SECOND)
+        data = advert.auth_data
     else:
         timing = struct.pack("!H", advert.interval // CENTISECOND)  # RFC 9568 5.2.6: Reserve bits zero
-        trailer = b""
+        data = b""
     head = struct.pack("!BBBB", first, advert.vrid, advert.priority, count) + timing
-    body = b"".join(address.packed for address in advert.addresses) + trailer
-    unsummed = head + b"\0\0" + body
-    checksum = internet_checksum(_covered(unsummed, advert.version, source, destination, dialect))
-    return head + struct.pack("!H", checksum) + body
+    return head + b"\0\0" + b"".join(address.packed for address in advert.addresses) + data
 
 
 def decode(payload: bytes, family: Family) -> Advertisement:
     """The advertisement in `payload`, which is as long as `message_length` says (more is ignored)."""
     first, vrid, priority, count, auth_type, seconds = struct.unpack_from("!BBBBBB", payload)
     version = first >> 4
+    size = 4 if family is Family.IPV4 else 16
+    end = HEADER_LENGTH + size * count
+    data = bytes(V2_AUTH_LENGTH)
     if version == 2:
         interval = seconds * SECOND
+        data = payload[end : end + V2_AUTH_LENGTH]
     else:
         interval = ((auth_type << 8 | seconds) & 0x0FFF) * CENTISECOND  # RFC 9568 5.2.6: Reserve is ignored
         auth_type = 0
-    size = 4 if family is Family.IPV4 else 16
     make = IPv4Address if family is Family.IPV4 else IPv6Address
-    ends = range(HEADER_LENGTH, HEADER_LENGTH + size * count, size)
-    addresses = tuple(make(payload[at : at + size]) for at in ends)
-    return Advertisement(version, vrid, priority, interval, addresses, auth_type)
+    addresses = tuple(make(payload[at : at + size]) for at in range(HEADER_LENGTH, end, size))
+    return Advertisement(version, vrid, priority, interval, addresses, auth_type, data)
 
 
 def checksum_dialect(payload: bytes, length: int, source: Address, destination: Address) -> Dialect | None:

@@ -18,10 +18,12 @@ Then either the node lets go (a stop) or it keeps the role (its priority fell, b
 that includes ourselves). An Active of long standing that hears a higher priority lingers in the same way; one that has
 just taken the role is in a contest, and drops its addresses before anything else.
 
-Who was away (`Overslept`) goes back to Backup from wherever it was, without a word, and listens as after a start.
+A Backup that hears somebody who cannot prove who it is **hesitates**. Until it has believed anybody since its start it
+does so as long as that goes on, for its own key or clock may be the wrong one; later only for an authentic one, whose
+clock differs, and at most one Active_Down_Interval longer than without.
 
-An advertisement that is heard in Initialize changes nothing. What breaks a MUST on purpose stands in the README's
-table of deviations.
+Who was away (`Overslept`) goes back to Backup from wherever it was, without a word, and listens as after a start. An
+advertisement that is heard in Initialize changes nothing. What breaks a MUST on purpose: README, table of deviations.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
+from vrrpd.proto.auth import Authenticator
+from vrrpd.proto.clock import Instant
 from vrrpd.proto.effects import Acquire, Announce, Effect, Release, Role, SendAdvert, Transition
 from vrrpd.proto.encoder import Encoder
 from vrrpd.proto.events import (
@@ -44,12 +48,14 @@ from vrrpd.proto.events import (
     Startup,
     Stay,
     Tick,
+    Unproven,
     Yield,
 )
+from vrrpd.proto.memory import remember
 from vrrpd.proto.packet import Advertisement
 from vrrpd.proto.reasons import why_active, why_beaten
 from vrrpd.proto.settings import OWNER, UNHEALTHY, Address, OnAllFailed, Settings
-from vrrpd.proto.states import Active, Backup, Initialize, Leaving, State, role_of
+from vrrpd.proto.states import Active, Backup, Initialize, Leaving, State, active_of, role_of
 from vrrpd.proto.stats import Counters
 from vrrpd.proto.timers import MS, active_down_interval, answer_wait, skew_time
 
@@ -72,7 +78,8 @@ class VirtualRouter:
         reason: why the role is what it is, for people.
         counters: see `Counters`.
         heard: when each source was last heard, nanoseconds; the latest last, the oldest forgotten.
-        active_address: source of the Active as far as this node knows.
+        encoder: the bytes that it sends.
+        authenticator: signs and judges signatures; None without keys.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -85,11 +92,12 @@ class VirtualRouter:
         self.reason = "not started"
         self.counters = Counters()
         self.heard: dict[Address, int] = {}
-        self._origin: Address | None = None  # what the last Startup said; it outlives a stop, for the last priority 0
         self._priority = settings.priority
         self._healthy_since = 0
         self._hear_until: int | None = None  # of the last Startup; None once the network was heard
-        self._encoder = Encoder(settings)
+        self._believed_at: int | None = None  # when an advertisement was last accepted, since the last Startup
+        self.authenticator = Authenticator.of(settings)
+        self.encoder = Encoder(settings, self.authenticator)
 
     @property
     def deadline(self) -> int | None:
@@ -123,22 +131,11 @@ class VirtualRouter:
     @property
     def active_address(self) -> Address | None:
         """Source of the Active as far as this node knows."""
-        match self.state:
-            case Active():
-                return self.source
-            case Backup(active=address) | Leaving(successor=Backup(active=address)):
-                return address
-            case Leaving():
-                return self.source
-            case Initialize():
-                return None
-            case _ as unreachable:
-                assert_never(unreachable)
+        return active_of(self.state, self.source)
 
-    def datagrams(self, priority: int) -> list[tuple[Address, bytes]]:
-        """Destinations and bytes of an advertisement of this priority, encoded once per change."""
-        assert self._origin is not None, "nothing is sent before the first Startup"
-        return self._encoder.datagrams(priority, self._origin)
+    def datagrams(self, priority: int, at: Instant | None = None) -> list[tuple[Address, bytes]]:
+        """Destinations and bytes of an advertisement of this priority; a signature says when."""
+        return self.encoder.datagrams(priority, at)
 
     def handle(self, event: Event, now: int) -> list[Effect]:
         """Take one event and return what must be done about it, in order.
@@ -151,12 +148,17 @@ class VirtualRouter:
             if event.source == self.source:
                 return []  # our own packet came back, or our address is used twice: no reason to demote
             self._learn(event, now)
-        if isinstance(event, Received | NetworkHeard):
+        elif isinstance(event, NetworkHeard):
             self._hear_until = None
-        if isinstance(event, Adjust):
+        elif isinstance(event, Adjust):
             return self._adjust(event, now)
-        if isinstance(event, Overslept):
+        elif isinstance(event, Overslept):
             return self._oversleep(event, now)
+        return self._in_state(event, now)
+
+    # ---------------------------------------------------------------- one handler a state
+
+    def _in_state(self, event: Event, now: int) -> list[Effect]:
         match self.state:
             case Initialize():
                 return self._in_initialize(event, now)
@@ -169,15 +171,14 @@ class VirtualRouter:
             case _ as unreachable:
                 assert_never(unreachable)
 
-    # ---------------------------------------------------------------- one handler a state
-
     def _in_initialize(self, event: Event, now: int) -> list[Effect]:
         if isinstance(event, Shutdown | Leave):
             self.source, self.reason = None, event.reason
         if not isinstance(event, Startup):
             return []
-        self.source = self._origin = event.source
-        self._healthy_since = now
+        self.source = event.source
+        self.encoder.speak_from(event.source)
+        self._healthy_since, self._believed_at = now, None
         hear = self.settings.hear_first
         self._hear_until = None if hear is None else now + hear
         return self._start(now)
@@ -191,19 +192,14 @@ class VirtualRouter:
             case NetworkHeard():
                 self.state = replace(state, hear_until=None)
                 return []
-            case Received(advert=Advertisement(priority=0), source=source):
-                if state.active in (None, source):
-                    self.state = self._hurry(state, now)
-                else:
-                    self.counters.stray_zero += 1
-                return []
+            case Received():
+                return self._hear_as_backup(state, event, now)
             case ActiveLeft():
                 self.state = self._hurry(state, now)
                 return []
-            case Received(advert=advert):
-                if self.drain is Drain.ASK and (advert.priority > UNHEALTHY or not self.healthy):
-                    return self._out("drained")  # somebody serves
-                self.state = self._follow(state, event, now)
+            case Unproven(authentic):
+                wait = self._down_interval(state.interval)
+                self.state = state.hesitating(now, wait, self._believed_at, authentic=authentic)
                 return []
             case Startup() | Adjust() | Yield() | Stay() | Overslept():
                 return []
@@ -213,8 +209,7 @@ class VirtualRouter:
     def _in_active(self, state: Active, event: Event, now: int) -> list[Effect]:
         match event:
             case Shutdown(reason):  # RFC 9568 6.4.3
-                zero = self._say_zero()
-                return [zero, *self._stop(reason)]
+                return [self._say_zero(), *self._stop(reason)]
             case Leave(reason):
                 return self._leave(now, stop=True, wait=answer_wait(self.settings.interval), reason=reason)
             case Tick():
@@ -233,7 +228,7 @@ class VirtualRouter:
                 return self._contradict(state, now)
             case Yield():
                 return self._give_way(event, self._backup_behind(None, now), now)
-            case Startup() | Adjust() | NetworkHeard() | ActiveLeft() | Stay() | Overslept():
+            case Startup() | Adjust() | NetworkHeard() | ActiveLeft() | Unproven() | Stay() | Overslept():
                 return []
             case _ as unreachable:
                 assert_never(unreachable)
@@ -255,7 +250,7 @@ class VirtualRouter:
                 return []
             case Stay() if not state.stop:
                 return self._keep(now)
-            case Startup() | Adjust() | NetworkHeard() | ActiveLeft() | Yield() | Stay() | Overslept():
+            case Startup() | Adjust() | NetworkHeard() | ActiveLeft() | Unproven() | Yield() | Stay() | Overslept():
                 return []
             case _ as unreachable:
                 assert_never(unreachable)
@@ -337,8 +332,7 @@ class VirtualRouter:
         previous, self.drain = self.role, Drain.NO  # nobody else would serve
         self.state = Active(advert_at=now + self.settings.interval, since=now)
         reason = why_active(self.settings, state, self.effective_priority, self.heard, now)
-        transition = self._transition(previous, reason)
-        return [self._say(), Acquire(), Announce(), transition]
+        return [self._say(), Acquire(), Announce(), self._transition(previous, reason)]
 
     def _stop(self, reason: str) -> list[Effect]:
         """To Initialize at once."""
@@ -425,12 +419,20 @@ class VirtualRouter:
         self.state = replace(state, replied_at=now)
         return [self._say(), Announce()]
 
-    def _follow(self, state: Backup, event: Received, now: int) -> Backup:
-        """An advertisement with a priority above 0, heard as Backup (RFC 9568 6.4.2)."""
+    def _hear_as_backup(self, state: Backup, event: Received, now: int) -> list[Effect]:
+        """RFC 9568 6.4.2."""
         priority = event.advert.priority
-        if self._preempts(priority, now):
-            return replace(state, active=event.source, hear_until=None, outranked=priority)
-        return self._backup_behind(event, now)
+        if priority == 0 and state.active not in (None, event.source):
+            self.counters.stray_zero += 1
+        elif priority == 0:
+            self.state = self._hurry(state, now)
+        elif self.drain is Drain.ASK and (priority > UNHEALTHY or not self.healthy):
+            return self._out("drained")  # somebody serves
+        elif self._preempts(priority, now):
+            self.state = replace(state, active=event.source, hear_until=None, outranked=priority)
+        else:
+            self.state = self._backup_behind(event, now)
+        return []
 
     def _preempts(self, priority: int, now: int) -> bool:
         """True where the advertisement is discarded and our timer runs on."""
@@ -470,11 +472,10 @@ class VirtualRouter:
         return Backup(now + self._down_interval(interval), interval, event.source if event else None)
 
     def _learn(self, event: Received, now: int) -> None:
-        self.heard.pop(event.source, None)
-        self.heard[event.source] = now
-        if len(self.heard) > REMEMBERED_SOURCES:
-            del self.heard[next(iter(self.heard))]
-        self._encoder.learn(event.source, event.dialect)
+        self._hear_until = None
+        self._believed_at = now
+        remember(self.heard, event.source, now, REMEMBERED_SOURCES)
+        self.encoder.learn(event.source, event.dialect)
         self.counters.received(event.advert.priority, event.dialect)
 
     def _say(self) -> SendAdvert:
@@ -482,9 +483,8 @@ class VirtualRouter:
         return SendAdvert(self.effective_priority)
 
     def _say_zero(self) -> SendAdvert:
-        self.counters.adverts_sent += 1
         self.counters.zeros_sent += 1
-        return SendAdvert(0)
+        return replace(self._say(), priority=0)
 
     def _transition(self, previous: Role, reason: str) -> Transition:
         self.counters.transitions += previous is not self.role

@@ -11,6 +11,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeAlias
 
+from vrrpd.proto.credentials import Auth
 from vrrpd.proto.timers import SECOND
 
 Address: TypeAlias = IPv4Address | IPv6Address
@@ -79,6 +80,7 @@ class Settings:
         on_all_failed: see `OnAllFailed`.
         down_adverts: missed advertisements before takeover.
         highest_other: the highest priority another node of the file can have; None where that is not known.
+        auth: keys or password; None where nothing is authenticated.
     """
 
     vrid: int
@@ -97,6 +99,7 @@ class Settings:
     on_all_failed: OnAllFailed = OnAllFailed.KEEP
     down_adverts: int = 3
     highest_other: int | None = None
+    auth: Auth | None = None
 
     @property
     def max_learned_interval(self) -> int:

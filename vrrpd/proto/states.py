@@ -5,7 +5,7 @@ States are values, replaced and never changed, so a test can put a router anywhe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
 from vrrpd.proto.effects import Role
@@ -41,6 +41,21 @@ class Backup:
     def deadline(self) -> int:
         """When `Tick` has something to do."""
         return max(self.down_at, self.hear_until or 0)
+
+    def hesitating(self, now: int, wait: int, believed_at: int | None, *, authentic: bool) -> Backup:
+        """Somebody advertises and cannot prove who it is: wait for its silence, within bounds.
+
+        Args:
+            now: when it was heard.
+            wait: our Active_Down_Interval.
+            believed_at: when an advertisement was last accepted; None since the start: then our own key or clock may
+                be the wrong one, and there is no bound.
+            authentic: True where only the clocks differ; others are worth no hesitation once somebody was believed.
+        """
+        down_at = now + wait
+        if believed_at is not None:
+            down_at = min(down_at, believed_at + 2 * wait) if authentic else 0
+        return replace(self, down_at=max(self.down_at, down_at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,5 +112,18 @@ def role_of(state: State) -> Role:
             return Role.BACKUP
         case Active() | Leaving():
             return Role.ACTIVE
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def active_of(state: State, ours: Address | None) -> Address | None:
+    """Source of the Active as far as a node in this state knows, whose own is `ours`."""
+    match state:
+        case Backup(active=address) | Leaving(successor=Backup(active=address)):
+            return address
+        case Active() | Leaving():
+            return ours
+        case Initialize():
+            return None
         case _ as unreachable:
             assert_never(unreachable)

@@ -1,7 +1,8 @@
 """May this datagram be believed? The checks of RFC 9568 section 7.1 and of unicast, in order, one line each.
 
 Owns the reasons, which are also the names of the counters. It judges one datagram against one virtual router and keeps
-nothing; a bad packet is a value (`Drop`), never an exception, whatever its bytes.
+nothing; a bad packet is a value (`Drop`), never an exception, whatever its bytes. Signatures need a memory and a clock:
+the caller hands in who judges those (`proto.auth`), and they are judged before anything trusts the content.
 
 The list of addresses is not compared: a mismatch is worth an alarm, but refusing it makes two Actives
 (RFC 9568 7.1 only asks for a log).
@@ -9,15 +10,19 @@ The list of addresses is not compared: a mismatch is worth an alarm, but refusin
 
 from __future__ import annotations
 
-from collections.abc import Container
+import hmac
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeAlias
 
+from vrrpd.proto.credentials import Hmac, Password
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.packet import (
     ADVERTISEMENT,
     GROUPS,
     HEADER_LENGTH,
+    PASSWORD,
     TRAILER_LENGTH,
     Advertisement,
     Dialect,
@@ -44,6 +49,12 @@ class Reason(StrEnum):
     TYPE = "type"
     CARP = "carp"
     VRID = "vrid"
+    MISSING = "missing"
+    MALFORMED = "malformed"
+    STALE = "stale"
+    UNKNOWN_KEY = "unknown_key"
+    INVALID_HMAC = "invalid_hmac"
+    REPLAY = "replay"
     CHECKSUM = "checksum"
     AUTH = "auth"
     INTERVAL = "interval"
@@ -52,10 +63,17 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """A refused datagram: whose counter goes up, and what a person is told."""
+    """A refused datagram.
+
+    Attributes:
+        reason: whose counter goes up.
+        detail: what a person is told.
+        authentic: True where it comes from a peer after all: signed well, and stale only because the clocks differ.
+    """
 
     reason: Reason
     detail: str
+    authentic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +84,20 @@ class Accepted:
     dialect: Dialect
 
 
-def validate(datagram: Datagram, router: Settings | None, own: Container[Address]) -> Accepted | Drop:
+Prove: TypeAlias = Callable[[Datagram, int], Drop | None]
+"""Judges the signature of a datagram, given the length of its message; None where it is to be accepted."""
+
+
+def validate(
+    datagram: Datagram, router: Settings | None, own: Container[Address], prove: Prove | None = None
+) -> Accepted | Drop:
     """Judge one datagram.
 
     Args:
         datagram: what came in.
         router: the virtual router that the VRID names on this interface, None if there is none.
         own: addresses of this host. A shared one that we hold is none: its owner advertises from it (RFC 9568 5.2.4).
+        prove: judges signatures; needed by a router with keys.
     """
     if len(datagram.payload) < HEADER_LENGTH:
         return Drop(Reason.LENGTH, f"{len(datagram.payload)} bytes, a VRRP header has {HEADER_LENGTH}")
@@ -83,12 +108,19 @@ def validate(datagram: Datagram, router: Settings | None, own: Container[Address
         return bad
     if router is None:
         return Drop(Reason.VRID, f"router {datagram.payload[1]} is not configured on this interface")
-    return _content(datagram, router)
+    assert prove or not isinstance(router.auth, Hmac), "a router with keys never goes unproven"
+    length = message_length(router.version, router.family, datagram.payload[3])
+    return (prove and prove(datagram, length)) or _content(datagram, router, length)
 
 
 def vrid_of(datagram: Datagram) -> int | None:
     """The VRID that a datagram names, None where it is too short to name one."""
     return datagram.payload[1] if len(datagram.payload) >= HEADER_LENGTH else None
+
+
+def priority_of(datagram: Datagram) -> int:
+    """The priority that a datagram with a whole header names; it need not be true."""
+    return datagram.payload[2]
 
 
 def _transport(datagram: Datagram, router: Settings) -> Drop | None:
@@ -125,16 +157,16 @@ def _header(datagram: Datagram, router: Settings | None) -> Drop | None:
     return None
 
 
-def _content(datagram: Datagram, router: Settings) -> Accepted | Drop:
+def _content(datagram: Datagram, router: Settings, length: int) -> Accepted | Drop:
     """The message itself: checksum, then the fields."""
     payload = datagram.payload
-    length = message_length(router.version, router.family, payload[3])
     dialect = checksum_dialect(payload, length, datagram.source, datagram.destination)
     if dialect is None:  # RFC 9568 7.1
         return Drop(Reason.CHECKSUM, f"wrong checksum from {datagram.source}")
     advert = decode(payload, router.family)
-    if advert.auth_type != 0:  # RFC 3768 7.1: the type must be the one configured, which is none
-        return Drop(Reason.AUTH, f"authentication type {advert.auth_type} from {datagram.source}, expected none")
+    wrong = _password(advert, router)
+    if wrong:  # RFC 3768 7.1
+        return Drop(Reason.AUTH, f"{wrong} from {datagram.source}")
     if advert.interval == 0:  # RFC 9568 erratum 8301
         return Drop(Reason.INTERVAL, f"interval 0 from {datagram.source}")
     if router.version == 2 and advert.interval != router.interval:  # RFC 3768 7.1
@@ -142,6 +174,18 @@ def _content(datagram: Datagram, router: Settings) -> Accepted | Drop:
     if not advert.addresses:  # RFC 9568 erratum 8299
         return Drop(Reason.COUNT, f"no address in the advertisement of {datagram.source}")
     return Accepted(advert, dialect)
+
+
+def _password(advert: Advertisement, router: Settings) -> str | None:
+    """What is wrong with the authentication fields of version 2; the type must be the one configured."""
+    expected = PASSWORD if isinstance(router.auth, Password) else 0
+    if advert.auth_type != expected:
+        return f"authentication type {advert.auth_type}, expected {expected},"
+    if isinstance(router.auth, Password) and not hmac.compare_digest(
+        advert.auth_data, router.auth.on_the_wire.reveal()
+    ):
+        return "another password"
+    return None
 
 
 def _is_carp(payload: bytes) -> bool:

@@ -22,6 +22,7 @@ class Code(StrEnum):
     ADDRESS_FAILED = "address_failed"
     ADDRESS_STOLEN = "address_stolen"
     CHECK_DOWN = "check_down"
+    CLOCK_SKEW = "clock_skew"
     DRAIN_NOT_KEPT = "drain_not_kept"
     FOREIGN_ADDRESS = "foreign_address"
     HELD_DOWN = "held_down"

@@ -22,6 +22,7 @@ from vrrpd.linux.requester import requester
 from vrrpd.linux.send_error import SendError
 from vrrpd.linux.sockets import VrrpSocket
 from vrrpd.linux.timer import Clock, TimerFd
+from vrrpd.proto.auth import Seal
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.settings import Address, Family
 
@@ -110,7 +111,8 @@ class Cover:
     Attributes:
         vrid: Virtual Router Identifier.
         index: number of the interface that it lives on.
-        zeros: priority 0 as (source, destination, encoded advertisement).
+        zeros: priority 0 as (source, destination, encoded advertisement), unsigned.
+        seal: how to sign that, where it must be signed.
         wait: how long a successor may take to answer, nanoseconds.
         addresses: (interface index, address with prefix length) of each address.
     """
@@ -118,6 +120,7 @@ class Cover:
     vrid: int
     index: int
     zeros: tuple[tuple[str, str, bytes], ...]
+    seal: Seal | None
     wait: int
     addresses: tuple[tuple[int, str], ...]
 

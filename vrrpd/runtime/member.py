@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from vrrpd.config.spec import MemberSpec
 from vrrpd.linux.netlink import Link
+from vrrpd.proto.auth import Seal
 from vrrpd.proto.settings import OWNER, Address, Family
 from vrrpd.proto.timers import SECOND, answer_wait
 from vrrpd.runtime.addresses import Key, Outcome, Place, Standing, place
@@ -57,6 +58,7 @@ class Member:
         places: its addresses with their prepared messages while started.
         outcomes: what became of each address that was asked for.
         owners: peers whose own address is a shared one.
+        seal: what the guardian signs with, None before it was told.
         unsent: destinations that the last advertisement could not be sent to, and why.
     """
 
@@ -67,6 +69,7 @@ class Member:
         self.places: list[Place] = []
         self.outcomes: dict[Key, Outcome] = {}
         self.owners = {each.address.ip for each in spec.addresses} & set(spec.settings.peers)
+        self.seal: Seal | None = None
         self.unsent: dict[Address, str] = {}
 
     @property
@@ -113,13 +116,14 @@ class Member:
         self.places = [place(address, device, lease=self.spec.lease, owned=owned) for address, device in pairs]
 
     def cover(self, zeros: Iterable[tuple[Address, bytes]]) -> Cover:
-        """What the guardian has to know, with the encoded advertisements of priority 0 by destination."""
+        """What the guardian has to know, with the unsigned advertisements of priority 0 by destination."""
         assert self.footing is not None, "an Active stands on something"
         settings, source = self.spec.settings, str(self.footing.source)
         return Cover(
             vrid=settings.vrid,
             index=self.footing.link.index,
             zeros=tuple((source, str(destination), payload) for destination, payload in zeros),
+            seal=self.seal,
             wait=min(answer_wait(settings.interval), LONGEST_WAIT_FOR_SUCCESSOR),
             addresses=tuple(each.key for each in self.places),
         )

@@ -17,14 +17,15 @@ import trio
 from vrrpd.config.spec import RouterSpec
 from vrrpd.errors import VrrpdError
 from vrrpd.linux.netlink import KernelAddress
+from vrrpd.proto.clock import Instant
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.effects import Acquire, Announce, Effect, Release, Role, SendAdvert, Transition
-from vrrpd.proto.events import Drain, Received
+from vrrpd.proto.events import Drain, Received, Unproven
 from vrrpd.proto.group import Asked, Group
 from vrrpd.proto.settings import OWNER, Address
 from vrrpd.proto.states import Active, Backup, Leaving
 from vrrpd.proto.timers import SECOND, active_down_interval
-from vrrpd.proto.validate import Accepted, Drop, Reason, validate
+from vrrpd.proto.validate import Drop, Reason, priority_of, validate
 from vrrpd.runtime.addresses import Addresses, Outcome, Standing
 from vrrpd.runtime.alarms import Alarms, Code
 from vrrpd.runtime.announcer import Announcer
@@ -33,20 +34,12 @@ from vrrpd.runtime.kernel import Guardian
 from vrrpd.runtime.links import Links
 from vrrpd.runtime.member import Footing, Member
 from vrrpd.runtime.ports import Ports
+from vrrpd.runtime.remarks import Remarks
 from vrrpd.runtime.repairs import Repairs
 from vrrpd.runtime.vigil import Vigil
 
-STRANGERS = {Reason.SOURCE, Reason.MODE}
-MENDS = {
-    Reason.TTL: "set unicast_ttl 255 there, or max_hops here",
-    Reason.VERSION: "set the same version on all nodes",
-    Reason.CHECKSUM: "a broken network card, or a peer with an unknown checksum",
-    Reason.AUTH: "remove the authentication there",
-    Reason.INTERVAL: "set the same advert_interval on all nodes",
-    Reason.MODE: "set the same transport on all nodes",
-    Reason.COUNT: "list the shared addresses there",
-}
-SILENT = {Reason.LENGTH, Reason.CARP, Reason.VRID}
+UNPROVEN = {Reason.MISSING, Reason.STALE, Reason.UNKNOWN_KEY, Reason.INVALID_HMAC}
+"""Whoever is refused for these may be a peer, and the wrong key or the wrong clock ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +55,7 @@ class Services:
         own: every address of this host and every shared one; a packet from one of them is a loop.
         checks: the last word of each check, by name.
         now: the clock, nanoseconds.
+        wall: UTC, nanoseconds; for signatures.
         renew: takes note that a router's deadline moved.
         guardian: lets go in our place when we cannot.
         vigil: told when something begins to be held.
@@ -76,6 +70,7 @@ class Services:
     own: Container[Address]
     checks: Mapping[str, CheckState]
     now: Callable[[], int]
+    wall: Callable[[], int]
     renew: Callable[[Router], None]
     listen: Callable[[Router, int], None]
     guardian: Guardian
@@ -114,8 +109,8 @@ class Router:
         self._releasing = False  # giving the role away because of its health
         self._held_down = False
         self._changed = trio.Event()
-        self._noted: set[tuple[str, Address]] = set()
         self._repairs = Repairs()
+        self._remarks = Remarks(self.alarms, self._log)
 
     @property
     def deadline(self) -> int | None:
@@ -192,12 +187,16 @@ class Router:
     def receive(self, index: int, datagram: Datagram) -> None:
         """A datagram with our VRID came in."""
         core, now = self.group.members[index], self._services.now()
-        verdict = validate(datagram, core.settings, self._services.own)
+        keys = core.authenticator
+        prove = partial(keys.judge, at=Instant(now, self._services.wall())) if keys else None
+        verdict = validate(datagram, core.settings, self._services.own, prove)
         if isinstance(verdict, Drop):
             core.counters.dropped[verdict.reason] += 1
-            self._suspect(index, datagram, verdict, now)
+            self._remarks.refused(self.members[index], datagram, verdict, now)
+            if verdict.reason in UNPROVEN and priority_of(datagram):
+                self._hesitate(index, verdict, now)
             return
-        self._compare(index, datagram.source, verdict, now)
+        self._remarks.accepted(self.members[index], core, datagram.source, verdict.advert, now)
         event = Received(verdict.advert, datagram.source, verdict.dialect)
         self._perform(self.group.received(index, event, now))
         if core.holds_addresses:  # the checksum that its sender understands may be news
@@ -228,6 +227,13 @@ class Router:
         if not worth:
             self.refresh()
         return worth
+
+    def _hesitate(self, index: int, drop: Drop, now: int) -> None:
+        """A peer that cannot be believed may be Active all the same; costs next to nothing, for such can be forged."""
+        before = self.group.members[index].state
+        self.group.unproven(index, Unproven(drop.authentic), now)
+        if self.group.members[index].state is not before:
+            self._services.renew(self)
 
     def network_heard(self, index: int) -> None:
         """A host answered on the link of one member: for all members there, of whatever family."""
@@ -366,7 +372,8 @@ class Router:
         if member.port is None or member.footing is None:
             return
         send, source = member.port.socket.send, member.footing.source
-        for destination, payload in self.group.members[index].datagrams(priority):
+        at, core = Instant(self._services.now(), self._services.wall()), self.group.members[index]
+        for destination, payload in core.datagrams(priority, at):
             if destination in member.owners and member.holds(destination):  # its owner is gone: we would hear ourselves
                 continue
             error = send(payload, source, destination)
@@ -374,12 +381,18 @@ class Router:
                 member.unsent[destination] = error.text
             elif member.unsent:
                 member.unsent.pop(destination, None)
+        if core.authenticator is not None:
+            self._remarks.clock(core.authenticator, at.now)
+            if core.holds_addresses and core.authenticator.outdated(member.seal, at):
+                self._cover(index)
 
     def _cover(self, index: int) -> None:
         """Tell the guardian what to do in our place, before it can be needed."""
         self._services.vigil.holding()
-        cover = self.members[index].cover(self.group.members[index].datagrams(0))
-        self._services.guardian.cover(f"{self.spec.name}/{index}", cover)
+        member, core = self.members[index], self.group.members[index]
+        if core.authenticator and core.authenticator.signs:
+            member.seal = core.authenticator.delegate(Instant(self._services.now(), self._services.wall()))
+        self._services.guardian.cover(f"{self.spec.name}/{index}", member.cover(core.encoder.unsigned(0)))
 
     def _settled(self, index: int, outcome: Outcome) -> None:
         """An address is there, or is not: the answer of the worker thread."""
@@ -448,46 +461,3 @@ class Router:
         owner = self.spec.members[0].settings.priority == OWNER  # whose own address it is
         foreign = [o.detail for o in outcomes if o.standing is Standing.FOREIGN and not owner]
         self.alarms.set(Code.FOREIGN_ADDRESS, "; ".join(foreign) or None, now)
-
-    def _suspect(self, index: int, datagram: Datagram, drop: Drop, now: int) -> None:
-        """A refused datagram that carries our VRID: worth an alarm where a person can mend it."""
-        member, source = self.members[index], datagram.source
-        settings = member.spec.settings
-        listed = source in settings.peers or source in member.spec.names
-        if drop.reason in SILENT:
-            return
-        if drop.reason is Reason.OWN:
-            self.alarms.seen(Code.LOOP, f"VRID {settings.vrid}: {drop.detail}: looped, forged or used twice", now)
-        elif drop.reason in STRANGERS and not listed:
-            text = f"{source} advertises VRID {settings.vrid} ({drop.detail}); give one of the two another VRID"
-            self.alarms.seen(Code.UNLISTED_SOURCE, text, now)
-        elif listed or not settings.unicast:
-            mend = MENDS.get(drop.reason)
-            text = f"VRID {settings.vrid}: {drop.detail}"
-            self.alarms.seen(Code.REFUSED_ADVERT, f"{text}; {mend}" if mend else text, now)
-
-    def _compare(self, index: int, source: Address, accepted: Accepted, now: int) -> None:
-        """An accepted advertisement: is its sender listed, and does it mean the same as ours?"""
-        member, advert = self.members[index], accepted.advert
-        settings, names = member.spec.settings, member.spec.names
-        comparable = any(each.is_link_local == source.is_link_local for each in names if each.version == source.version)
-        if not settings.unicast and comparable and source not in names:
-            text = f"{source} advertises VRID {settings.vrid} and is not in nodes: list it, or give it another VRID"
-            self.alarms.seen(Code.UNLISTED_SOURCE, text, now)
-        if settings.priority == OWNER:  # RFC 9568 7.1, erratum 8298
-            self._note("owner", source, f"advertises priority {advert.priority} for the address that we own")
-        if advert.interval > settings.max_learned_interval:
-            text = f"{source} advertises every {advert.interval / 1e9:g} s, too seldom for ours of"
-            mend = "set the same advert_interval on all nodes"
-            self.alarms.seen(Code.LONG_INTERVAL, f"{text} {settings.interval / 1e9:g} s; {mend}", now)
-        if advert.interval != settings.interval:
-            theirs, ours = advert.interval / 1e9, settings.interval / 1e9
-            self._note("interval", source, f"advertises every {theirs:g} s, we every {ours:g} s")
-        if advert.addresses != settings.addresses and set(advert.addresses) != set(settings.addresses):
-            self._note("addresses", source, f"lists {', '.join(map(str, advert.addresses))}")
-
-    def _note(self, what: str, source: Address, text: str) -> None:
-        """Log a difference once; a bounded number of them, for sources can be forged."""
-        if (what, source) not in self._noted and len(self._noted) < 64:
-            self._noted.add((what, source))
-            self._log.info("%s %s", source, text)

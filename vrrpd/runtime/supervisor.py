@@ -90,6 +90,7 @@ class Runtime:
             own=self._own,
             checks=self.checks,
             now=kernel.clock.now,
+            wall=kernel.clock.wall,
             renew=self._renew,
             listen=self._listen,
             guardian=kernel.guardian,
