@@ -167,7 +167,7 @@ async def test_a_unicast_router_sees_a_loop_by_its_announcements(lan: Lan) -> No
 
 
 async def test_a_copied_machine_with_our_own_address_is_named(lan: Lan) -> None:
-    lb1, _ = await run_cluster(lan)
+    lb1, _ = await run_cluster(lan, FILE + MULTICAST)
     lb1.host.claim("eth0", Claim(Form.VRRP, LB1, INTRUDER))
     await trio.sleep(1)
     assert "comes from 02:00:00:00:aa:01: used twice" in lb1.alarms()["loop"]

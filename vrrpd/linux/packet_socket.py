@@ -32,7 +32,8 @@ _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 Instruction: TypeAlias = tuple[int, int, int, int]
 """struct sock_filter: operation, jump if true, jump if false, operand."""
 
-LOAD_BYTE, LOAD_HALF, LOAD_WORD, JUMP_IF_EQUAL, RETURN = 0x30, 0x28, 0x20, 0x15, 0x06
+LOAD_BYTE, LOAD_HALF, LOAD_WORD = 0x30, 0x28, 0x20
+JUMP_IF_EQUAL, JUMP_IF_GREATER, JUMP_UNLESS_LESS, RETURN = 0x15, 0x25, 0x35, 0x06
 
 
 def open_packet_socket(interface: str, protocol: int, program: Sequence[Instruction] = ()) -> socket.socket:

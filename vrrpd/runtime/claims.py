@@ -46,6 +46,7 @@ class Watch:
     Attributes:
         source: the source of its advertisements.
         link: their interface.
+        multicast: whether they are sent to the group, from where a switch may send them back.
         places: its addresses, each with the interface that it is on.
         ask: whether the addresses are asked for now and again.
         heard: called with each claim.
@@ -53,6 +54,7 @@ class Watch:
 
     source: Address
     link: Link
+    multicast: bool
     places: Sequence[tuple[Address, Link]]
     ask: bool
     heard: Heard
@@ -61,7 +63,7 @@ class Watch:
         """Which claims of which address on which interface."""
         form = Form.ARP if isinstance(self.source, IPv4Address) else Form.NDP
         wishes = [(form, link, address) for address, link in self.places]
-        if form is Form.ARP:
+        if form is Form.ARP and self.multicast:
             wishes.append((Form.VRRP, self.link, self.source))
         return [(form, link, address) for form, link, address in wishes if not (link.noarp or link.loopback)]
 

@@ -132,8 +132,15 @@ class Member:
     def watch(self, heard: Heard) -> Watch:
         """Whose claims matter while it is Active, and who is told."""
         assert self.footing is not None, "an Active stands on something"
-        places, announce = [(p.address.address.ip, p.link) for p in self.places], self.spec.announce
-        return Watch(self.footing.source, self.footing.link, places, bool(announce.times or announce.every), heard)
+        announce = self.spec.announce
+        return Watch(
+            source=self.footing.source,
+            link=self.footing.link,
+            multicast=not self.spec.settings.unicast,
+            places=[(each.address.address.ip, each.link) for each in self.places],
+            ask=bool(announce.times or announce.every),
+            heard=heard,
+        )
 
     def _source(self, links: Links, interface: str, shared: Container[Address]) -> Address | str:
         wanted = self.spec.source
