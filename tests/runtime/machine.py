@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_interface
 from typing import Never
@@ -20,6 +20,7 @@ import trio
 
 from tests.runtime.lan import Lan
 from vrrpd.errors import VrrpdError
+from vrrpd.linux.claims import Claim, Form
 from vrrpd.linux.listener import ArpReply, NeighbourAdvert
 from vrrpd.linux.netlink import (
     AddressAdded,
@@ -84,6 +85,8 @@ class Host:
         adverts: all raw sockets ever opened.
         frames: all packet sockets ever opened.
         listeners: all listeners ever opened.
+        claims: all listeners for claims ever opened.
+        no_agent: how often the host of each peer answered that nothing there speaks VRRP.
     """
 
     def __init__(self, lan: Lan, name: str) -> None:
@@ -105,6 +108,8 @@ class Host:
         self.adverts: list[FakeAdvertSocket] = []
         self.frames: list[FakeFrameSocket] = []
         self.listeners: list[FakeListener] = []
+        self.claims: list[FakeClaimListener] = []
+        self.no_agent: dict[Address, int] = {}
         self.events = FakeEvents(self)
         self.clock = FakeClock(self)
         self.guardian = FakeGuardian(self)
@@ -230,6 +235,12 @@ class Host:
             if not listener.closed and (listener.interface, listener.family) == (interface, family):
                 listener.put(answer)
 
+    def claim(self, interface: str, claim: Claim) -> None:
+        """Somebody says that an address is his."""
+        for listener in self.claims:
+            if (listener.interface, listener.form) == (interface, claim.form):
+                listener.put(claim)
+
     # ------------------------------------------------------------ what the agent is handed
 
     def kernel(self) -> Kernel:
@@ -243,6 +254,7 @@ class Host:
             advert_socket=lambda family, name, index: FakeAdvertSocket(self, family, name, index),
             frame_socket=lambda name: FakeFrameSocket(self, name),
             answer_listener=lambda family, name: FakeListener(self, family, name),
+            claim_listener=lambda form, name: FakeClaimListener(self, form, name),
             gateways=lambda _: self.gateways,
             read_setting=lambda family, name, key: self.settings.get((family, name, key)),
             write_setting=self._write_setting,
@@ -478,6 +490,10 @@ class FakeAdvertSocket:
     orphaned: bool = False
     waiting: list[Datagram] = field(default_factory=list[Datagram])
 
+    @property
+    def no_agent(self) -> Mapping[Address, int]:
+        return self.host.no_agent
+
     def __post_init__(self) -> None:
         if self.host.no_sockets or self.index not in self.host.links:
             raise VrrpdError(f"cannot open the {self.family} VRRP socket on {self.interface}")
@@ -573,3 +589,47 @@ class FakeListener:
 
     def close(self) -> None:
         self.closed = True
+
+
+@dataclass(eq=False)
+class FakeClaimListener:
+    """The packet socket with a filter that claims come in by."""
+
+    host: Host
+    form: Form
+    interface: str
+    watched: frozenset[Address] = frozenset()
+    closed: bool = False
+    waiting: list[Claim] = field(default_factory=list[Claim])
+
+    def __post_init__(self) -> None:
+        if self.host.no_sockets or not any(link.name == self.interface for link in self.host.links.values()):
+            raise VrrpdError(f"cannot open a packet socket on {self.interface}")
+        self._call = trio.Event()
+        self.host.claims.append(self)
+
+    def watch(self, addresses: Iterable[Address]) -> None:
+        self.watched = frozenset(addresses)
+
+    def put(self, claim: Claim) -> None:
+        if claim.address in self.watched and not self.closed:
+            self.waiting.append(claim)
+            self._call.set()
+
+    async def receive(self) -> list[Claim]:
+        await self._call.wait()
+        if self.closed:
+            raise trio.ClosedResourceError
+        await self.host.awake()
+        self._call = trio.Event()
+        claims, self.waiting = self.waiting, []
+        return claims
+
+    def ask(self, question: bytes) -> SendError | None:
+        assert not self.closed, "a question to a closed socket"
+        self.host.lan.frame(self.host, self.interface, question)
+        return None
+
+    def close(self) -> None:
+        self.closed = True
+        self._call.set()

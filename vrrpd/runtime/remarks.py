@@ -21,7 +21,7 @@ from vrrpd.runtime.member import Member
 STRANGERS = {Reason.SOURCE, Reason.MODE}
 MENDS = {
     Reason.TTL: "set unicast_ttl 255 there, or max_hops here",
-    Reason.VERSION: "set the same version on all nodes",
+    Reason.VERSION: "set the same version on both",
     Reason.CHECKSUM: "a broken network card, or a peer with an unknown checksum",
     Reason.AUTH: "set the same password on all nodes, or none",
     Reason.MISSING: "let it sign, or set mode permissive here until it does",
@@ -34,7 +34,7 @@ MENDS = {
     Reason.MODE: "set the same transport on all nodes",
     Reason.COUNT: "list the shared addresses there",
 }
-SILENT = {Reason.LENGTH, Reason.CARP, Reason.VRID}
+SILENT = {Reason.LENGTH, Reason.VRID}
 
 MOST_NOTES = 64
 """Differences that are logged, each once; bounded, for sources can be forged."""
@@ -55,7 +55,12 @@ class Remarks:
         if drop.reason in SILENT:
             return
         if drop.reason is Reason.OWN:
-            self._alarms.seen(Code.LOOP, f"VRID {settings.vrid}: {drop.detail}: looped, forged or used twice", now)
+            mend = "look for a loop in the switches, or for another host with this address"
+            self._alarms.seen(Code.LOOP, f"VRID {settings.vrid}: {drop.detail}, and comes in: {mend}", now)
+        elif drop.reason is Reason.CARP:
+            text = f"{drop.detail}; its vhid is our VRID {settings.vrid}: give one of the two another number"
+            self._alarms.seen(Code.CARP, text, now)
+            self._note("carp", source, "speaks CARP")
         elif drop.reason in STRANGERS and not listed:
             text = f"{source} advertises VRID {settings.vrid} ({drop.detail}); give one of the two another VRID"
             self._alarms.seen(Code.UNLISTED_SOURCE, text, now)

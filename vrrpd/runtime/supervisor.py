@@ -7,6 +7,8 @@
     ├── vigil       was the loop awake all the time? The stamp for the guardian
     ├── guardian    sees to it that there is one
     ├── announcer   gratuitous ARP and neighbour advertisements, paced
+    ├── claims      listens for other holders of our addresses, and asks for them
+    ├── post ...    one for each of its listeners
     ├── port ...    one for each raw socket: reads adverts, hands them to routers
     └── hearing ... one for each router that waits for a sign of life on its link
 
@@ -40,6 +42,7 @@ from vrrpd.proto.settings import Address
 from vrrpd.proto.timers import SECOND
 from vrrpd.runtime.addresses import Addresses
 from vrrpd.runtime.announcer import Announcer
+from vrrpd.runtime.claims import Claims, Post
 from vrrpd.runtime.health import CheckState
 from vrrpd.runtime.hearing import hear_first, on_link
 from vrrpd.runtime.kernel import Kernel
@@ -72,6 +75,7 @@ class Runtime:
         self._vigil = Vigil(kernel.clock, kernel.guardian, self._freeze_limit, self._overslept)
         self._addresses = Addresses(kernel, self.links, self._vigil)
         self._announcer = Announcer(kernel, kernel.clock.now, self._vigil.look)
+        self._claims = Claims(kernel, self._post_opened, self._vigil.look)
         self._ports = Ports(kernel, self._port_opened)
         self._wanted: dict[str, RouterSpec] = {}
         self._shared: set[Address] = set()
@@ -85,6 +89,7 @@ class Runtime:
             links=self.links,
             addresses=self._addresses,
             announcer=self._announcer,
+            claims=self._claims,
             ports=self._ports,
             shared=self._shared,
             own=self._own,
@@ -113,11 +118,14 @@ class Runtime:
                 nursery.start_soon(self._vigil.run)
                 nursery.start_soon(self._kernel.guardian.run)
                 nursery.start_soon(self._announcer.run)
+                nursery.start_soon(self._claims.run)
+                nursery.start_soon(self._claims.ask)
                 nursery.start_soon(self._housekeeping)
                 task_status.started()
         finally:
             self._nursery = None
             self._announcer.close()
+            self._claims.close()
 
     def apply(self, spec: AgentSpec) -> None:
         """Bring about a wanted state: only what differs from the present one is touched."""
@@ -218,6 +226,7 @@ class Runtime:
             for router in list(self.routers.values()):
                 router.alarms.fade(self.now())
                 router.retry()
+                router.look_around()
 
     # ---------------------------------------------------------------- what changed
 
@@ -230,6 +239,7 @@ class Runtime:
                 return False
             case LinkGone(link):
                 self._announcer.forget(link)
+                self._claims.gone(link)
                 self._addresses.gone(link)
                 return True
             case AddressRemoved(address, by):
@@ -316,6 +326,10 @@ class Runtime:
     def _port_opened(self, port: Port) -> None:
         assert self._nursery is not None, "routers are made while the runtime runs"
         self._nursery.start_soon(self._run_port, port)
+
+    def _post_opened(self, post: Post) -> None:
+        assert self._nursery is not None, "posts are opened while the runtime runs"
+        self._nursery.start_soon(post.run, self._vigil.look)
 
     def _listen(self, router: Router, index: int) -> None:
         assert self._nursery is not None, "routers are started while the runtime runs"
