@@ -303,7 +303,8 @@ class Runtime:
                 router = self.routers[name] = Router(spec, self._services)
                 if self.drained_from_the_start(spec):
                     router.drain(force=True)
-                router.judge_health()
+                else:
+                    router.judge_health()
                 router.refresh()
         self._vigil.patience = min((router.patience for router in self.routers.values()), default=SECOND)
         self._left.set()
