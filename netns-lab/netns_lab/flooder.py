@@ -1,7 +1,7 @@
 """The flooder: a process that sends forged packets at a steady rate for a while, and says how many it sent.
 
-Started as `python -m netns_lab.flooder RECIPE RATE SECONDS TARGET`, where TARGET is a JSON object with the attributes of
-`forgeries.Target`. It sends from the namespace that it is started in, at most `RATE * SECONDS` packets, and ends; a
+Started as `python -m netns_lab.flooder RECIPE RATE SECONDS TARGET`, where TARGET is a JSON object with the attributes
+of `forgeries.Target`. It sends from the namespace that it is started in, at most `RATE * SECONDS` packets, and ends; a
 line of JSON on standard output says how many there were and how long it took. Imports the standard library only.
 
 Packets go out through a raw socket that takes whole IP packets, so any source address can be claimed, and the kernel

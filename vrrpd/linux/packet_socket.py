@@ -46,7 +46,7 @@ def open_packet_socket(interface: str, protocol: int, program: Sequence[Instruct
         raise VrrpdError(_cause(error, interface)) from error
     try:
         if program:
-            _attach(packet, program)
+            attach(packet, program)
         packet.bind((interface, protocol))
     except OSError as error:
         packet.close()
@@ -54,11 +54,12 @@ def open_packet_socket(interface: str, protocol: int, program: Sequence[Instruct
     return packet
 
 
-def _attach(packet: socket.socket, program: Sequence[Instruction]) -> None:
+def attach(opened: socket.socket, program: Sequence[Instruction]) -> None:
+    """Put a filter before a socket, in place of the one that it had."""
     code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
     buffer = ctypes.create_string_buffer(code, len(code))  # the kernel copies it during the call
     filter_program = struct.pack("@HP", len(program), ctypes.addressof(buffer))  # struct sock_fprog
-    packet.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_program)
+    opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_program)
 
 
 def _cause(error: OSError, interface: str) -> str:

@@ -184,8 +184,8 @@ class Router:
         else:
             self._perform(asked)
 
-    def receive(self, index: int, datagram: Datagram) -> None:
-        """A datagram with our VRID came in."""
+    def receive(self, index: int, datagram: Datagram) -> bool:
+        """A datagram with our VRID came in; returns whether it was believed."""
         core, now = self.group.members[index], self._services.now()
         keys = core.authenticator
         prove = partial(keys.judge, at=Instant(now, self._services.wall())) if keys else None
@@ -195,7 +195,7 @@ class Router:
             self._remarks.refused(self.members[index], datagram, verdict, now)
             if verdict.reason in UNPROVEN and priority_of(datagram):
                 self._hesitate(index, verdict, now)
-            return
+            return False
         self._remarks.accepted(self.members[index], core, datagram.source, verdict.advert, now)
         event = Received(verdict.advert, datagram.source, verdict.dialect)
         self._perform(self.group.received(index, event, now))
@@ -203,6 +203,7 @@ class Router:
             self._cover(index)
         if len(self.members) > 1:
             self.network_heard(index)
+        return True
 
     def overslept(self, reason: str) -> None:
         """We were away for so long that others may have taken over: drop everything, listen, then take part again."""
@@ -300,9 +301,8 @@ class Router:
     def _stand_up(self, footings: list[Footing]) -> str | None:
         """Start all members; returns what is in the way, where an interface went away meanwhile."""
         for index, (member, footing) in enumerate(zip(self.members, footings, strict=True)):
-            vrid = member.spec.settings.vrid
             try:
-                port = self._services.ports.join(member.family, footing.link, vrid, partial(self.receive, index))
+                port = self._services.ports.join(footing.link, member.spec.settings, partial(self.receive, index))
             except VrrpdError as error:
                 self._stand_down(str(error))
                 return str(error)

@@ -7,7 +7,7 @@
     ├── vigil       was the loop awake all the time? The stamp for the guardian
     ├── guardian    sees to it that there is one
     ├── announcer   gratuitous ARP and neighbour advertisements, paced
-    ├── port ...    one for each raw socket: reads adverts, hands them to routers
+    ├── port ...    two for each interface and family: read adverts and what strangers send, hand them to routers
     └── hearing ... one for each router that waits for a sign of life on its link
 
 The wanted state comes in whole (`apply`): routers that are new are made, those that are gone or changed hand over and
@@ -20,7 +20,7 @@ machine paused, others may have taken over, and then everything is dropped befor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 
 import trio
@@ -189,9 +189,9 @@ class Runtime:
             if any(foreign):  # what we did ourselves changes nothing for a router
                 self._hosts_changed()
 
-    async def _run_port(self, port: Port) -> None:
+    async def _run_port(self, work: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
         with suppress(trio.ClosedResourceError):
-            await port.run(self._vigil.look)
+            await work(self._vigil.look)
 
     async def _hear(self, router: Router, index: int) -> None:
         member = router.members[index]
@@ -314,7 +314,8 @@ class Runtime:
 
     def _port_opened(self, port: Port) -> None:
         assert self._nursery is not None, "routers are made while the runtime runs"
-        self._nursery.start_soon(self._run_port, port)
+        self._nursery.start_soon(self._run_port, port.run)
+        self._nursery.start_soon(self._run_port, port.overhear)
 
     def _listen(self, router: Router, index: int) -> None:
         assert self._nursery is not None, "routers are started while the runtime runs"
