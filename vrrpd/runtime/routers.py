@@ -89,6 +89,7 @@ class Router:
         leaving: True once it was told to hand over for good.
         since: when the role last changed, nanoseconds.
         health: what the checks mean for it.
+        remarks: what it says about what it hears.
     """
 
     def __init__(self, spec: RouterSpec, services: Services) -> None:
@@ -110,7 +111,7 @@ class Router:
         self._held_down = False
         self._changed = trio.Event()
         self._repairs = Repairs()
-        self._remarks = Remarks(self.alarms, self._log)
+        self.remarks = Remarks(self.alarms, self._log)
 
     @property
     def deadline(self) -> int | None:
@@ -192,11 +193,11 @@ class Router:
         verdict = validate(datagram, core.settings, self._services.own, prove)
         if isinstance(verdict, Drop):
             core.counters.dropped[verdict.reason] += 1
-            self._remarks.refused(self.members[index], datagram, verdict, now)
+            self.remarks.refused(self.members[index], datagram, verdict, now)
             if verdict.reason in UNPROVEN and priority_of(datagram):
                 self._hesitate(index, verdict, now)
             return False
-        self._remarks.accepted(self.members[index], core, datagram.source, verdict.advert, now)
+        self.remarks.accepted(self.members[index], core, datagram.source, verdict.advert, now)
         event = Received(verdict.advert, datagram.source, verdict.dialect)
         self._perform(self.group.received(index, event, now))
         if core.holds_addresses:  # the checksum that its sender understands may be news
@@ -382,7 +383,7 @@ class Router:
             elif member.unsent:
                 member.unsent.pop(destination, None)
         if core.authenticator is not None:
-            self._remarks.clock(core.authenticator, at.now)
+            self.remarks.clock(core.authenticator, at.now)
             if core.holds_addresses and core.authenticator.outdated(member.seal, at):
                 self._cover(index)
 

@@ -217,6 +217,7 @@ class Runtime:
             self._addresses.retry()
             for router in list(self.routers.values()):
                 router.alarms.fade(self.now())
+                router.remarks.sum_up(self.now())
                 router.retry()
 
     # ---------------------------------------------------------------- what changed
