@@ -18,6 +18,7 @@ from typing import Never
 
 import trio
 
+from tests.linux.bpf import passes
 from tests.runtime.lan import Lan
 from vrrpd.errors import VrrpdError
 from vrrpd.linux.claims import Claim, Form
@@ -35,9 +36,12 @@ from vrrpd.linux.netlink import (
     Snapshot,
 )
 from vrrpd.linux.netlink.messages import RTM_NEWADDR, decode_address
+from vrrpd.linux.packet_socket import Instruction
 from vrrpd.linux.send_error import SendError
+from vrrpd.linux.sieve import sieve
 from vrrpd.linux.sysctl import SysctlError
 from vrrpd.proto.datagram import Datagram
+from vrrpd.proto.outline import Outline
 from vrrpd.proto.settings import Address, Family, family_of
 from vrrpd.proto.timers import SECOND
 from vrrpd.runtime.kernel import Cover, Kernel
@@ -82,7 +86,8 @@ class Host:
         read_only: True where /proc/sys cannot be written.
         gateways: default gateways.
         clock_error: by how much the host's UTC is wrong, nanoseconds.
-        adverts: all raw sockets ever opened.
+        adverts: all raw sockets ever opened, but for
+        strangers: those that hear what is not expected.
         frames: all packet sockets ever opened.
         listeners: all listeners ever opened.
         claims: all listeners for claims ever opened.
@@ -106,6 +111,7 @@ class Host:
         self.gateways: list[Address] = []
         self.clock_error = 0
         self.adverts: list[FakeAdvertSocket] = []
+        self.strangers: list[FakeAdvertSocket] = []
         self.frames: list[FakeFrameSocket] = []
         self.listeners: list[FakeListener] = []
         self.claims: list[FakeClaimListener] = []
@@ -141,7 +147,7 @@ class Host:
         for key in [key for key in self.addresses if key[0] == link.index]:
             self.remove_by(key, KERNEL)
         del self.links[link.index]
-        for socket in self.adverts:
+        for socket in self.adverts + self.strangers:
             socket.orphaned |= socket.index == link.index
         self.events.emit(LinkGone(link))
 
@@ -224,7 +230,7 @@ class Host:
     def take(self, interface: str, datagram: Datagram) -> None:
         """A datagram arrives."""
         meant = datagram.destination.is_multicast or datagram.destination in self.answers_for(interface)
-        for socket in self.adverts:
+        for socket in self.adverts + self.strangers:
             if meant and not socket.closed and not socket.orphaned and socket.interface == interface:
                 socket.put(datagram)
 
@@ -252,6 +258,7 @@ class Host:
             commands=FakeCommands(self),
             events=self.events,
             advert_socket=lambda family, name, index: FakeAdvertSocket(self, family, name, index),
+            stranger_socket=lambda family, name, index: FakeAdvertSocket(self, family, name, index, strangers=True),
             frame_socket=lambda name: FakeFrameSocket(self, name),
             answer_listener=lambda family, name: FakeListener(self, family, name),
             claim_listener=lambda form, name: FakeClaimListener(self, form, name),
@@ -488,6 +495,8 @@ class FakeAdvertSocket:
     index: int
     closed: bool = False
     orphaned: bool = False
+    strangers: bool = False
+    program: list[Instruction] = field(default_factory=list[Instruction])
     waiting: list[Datagram] = field(default_factory=list[Datagram])
 
     @property
@@ -498,10 +507,13 @@ class FakeAdvertSocket:
         if self.host.no_sockets or self.index not in self.host.links:
             raise VrrpdError(f"cannot open the {self.family} VRRP socket on {self.interface}")
         self._call = trio.Event()
-        self.host.adverts.append(self)
+        (self.host.strangers if self.strangers else self.host.adverts).append(self)
+
+    def expect(self, expected: Outline) -> None:
+        self.program = sieve(expected, rest=self.strangers)
 
     def put(self, datagram: Datagram) -> None:
-        if family_of(datagram.source) is self.family:
+        if family_of(datagram.source) is self.family and (not self.program or passes(self.program, datagram)):
             self.waiting.append(datagram)
             self._call.set()
 

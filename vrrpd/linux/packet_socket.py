@@ -61,12 +61,12 @@ def open_packet_socket(interface: str, protocol: int, program: Sequence[Instruct
     return packet
 
 
-def attach(packet: socket.socket, program: Sequence[Instruction]) -> None:
-    """Put a filter in place of the one that a socket has; no frame passes unfiltered."""
+def attach(opened: socket.socket, program: Sequence[Instruction]) -> None:
+    """Put a filter before a socket, in place of the one that it had; no packet passes unfiltered."""
     code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
     buffer = ctypes.create_string_buffer(code, len(code))  # the kernel copies it during the call
     filter_program = struct.pack("@HP", len(program), ctypes.addressof(buffer))  # struct sock_fprog
-    packet.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_program)
+    opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_program)
 
 
 def close_aside(packet: socket.socket) -> None:

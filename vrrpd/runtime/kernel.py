@@ -24,15 +24,20 @@ from vrrpd.linux.sockets import VrrpSocket
 from vrrpd.linux.timer import Clock, TimerFd
 from vrrpd.proto.auth import Seal
 from vrrpd.proto.datagram import Datagram
+from vrrpd.proto.outline import Outline
 from vrrpd.proto.settings import Address, Family
 
 
-class AdvertSocket(Protocol):
+class HearingSocket(Protocol):
     """See `linux.sockets.VrrpSocket`."""
 
     @property
     def no_agent(self) -> Mapping[Address, int]:
         """How often the host of each destination has answered that nothing there speaks VRRP."""
+        ...
+
+    def expect(self, expected: Outline) -> None:
+        """From now on hear what fits, or, where it is the one for strangers, what does not."""
         ...
 
     async def wait_readable(self) -> None:
@@ -43,12 +48,16 @@ class AdvertSocket(Protocol):
         """Take what has arrived, without waiting."""
         ...
 
-    def send(self, payload: bytes, source: Address, destination: Address) -> SendError | None:
-        """Send one advertisement now."""
-        ...
-
     def close(self) -> None:
         """Give the descriptor back."""
+        ...
+
+
+class AdvertSocket(HearingSocket, Protocol):
+    """The same, to send as well."""
+
+    def send(self, payload: bytes, source: Address, destination: Address) -> SendError | None:
+        """Send one advertisement now."""
         ...
 
 
@@ -202,6 +211,7 @@ class Kernel:
     commands: AddressCommands
     events: KernelEvents
     advert_socket: Callable[[Family, str, int], AdvertSocket]
+    stranger_socket: Callable[[Family, str, int], HearingSocket]
     frame_socket: Callable[[str], FrameSocket]
     answer_listener: Callable[[Family, str], AnswerListener]
     claim_listener: Callable[[claims.Form, str], ClaimListener]
@@ -225,6 +235,7 @@ def this_machine(guardian: Guardian) -> Kernel:
         events=Events(),
         # Also in unicast a member of the group: somebody else's VRID is seen before it does harm.
         advert_socket=partial(VrrpSocket, multicast=True),
+        stranger_socket=partial(VrrpSocket, multicast=True, strangers=True),
         frame_socket=PacketSocket,
         answer_listener=Listener,
         claim_listener=claims.ClaimListener,

@@ -94,6 +94,7 @@ class Router:
         leaving: True once it was told to hand over for good.
         since: when the role last changed, nanoseconds.
         health: what the checks mean for it.
+        remarks: what it says about what it hears.
     """
 
     def __init__(self, spec: RouterSpec, services: Services) -> None:
@@ -115,7 +116,7 @@ class Router:
         self._held_down = False
         self._changed = trio.Event()
         self._repairs = Repairs()
-        self._remarks = Remarks(self.alarms, self._log)
+        self.remarks = Remarks(self.alarms, self._log)
         self._witnesses = [Witness(member, self.alarms) for member in self.members]
 
     @property
@@ -190,27 +191,28 @@ class Router:
         else:
             self._perform(asked)
 
-    def receive(self, index: int, datagram: Datagram) -> None:
-        """A datagram with our VRID came in."""
+    def receive(self, index: int, datagram: Datagram) -> bool:
+        """A datagram with our VRID came in; returns whether it was believed."""
         core, now = self.group.members[index], self._services.now()
         keys = core.authenticator
         prove = partial(keys.judge, at=Instant(now, self._services.wall())) if keys else None
         verdict = validate(datagram, core.settings, self._services.own, prove)
         if isinstance(verdict, Drop):
             core.counters.dropped[verdict.reason] += 1
-            self._remarks.refused(self.members[index], datagram, verdict, now)
+            self.remarks.refused(self.members[index], datagram, verdict, now)
             self._witnesses[index].refused(core, datagram, verdict, now)
             if verdict.reason in UNPROVEN and priority_of(datagram):
                 self._hesitate(index, verdict, now)
-            return
+            return False
         event, before = Received(verdict.advert, datagram.source, verdict.dialect), core.state
         self._perform(self.group.received(index, event, now))
-        self._remarks.accepted(self.members[index], core, datagram.source, verdict.advert, now)
+        self.remarks.accepted(self.members[index], core, datagram.source, verdict.advert, now)
         self._witnesses[index].heard(core, before, event, now)
         if core.holds_addresses:  # the checksum that its sender understands may be news
             self._cover(index)
         if len(self.members) > 1:
             self.network_heard(index)
+        return True
 
     def claimed(self, index: int, claim: Claim) -> None:
         """Somebody on the link says that an address of ours is his, or we hear ourselves."""
@@ -322,9 +324,8 @@ class Router:
     def _stand_up(self, footings: list[Footing]) -> str | None:
         """Start all members; returns what is in the way, where an interface went away meanwhile."""
         for index, (member, footing) in enumerate(zip(self.members, footings, strict=True)):
-            vrid = member.spec.settings.vrid
             try:
-                port = self._services.ports.join(member.family, footing.link, vrid, partial(self.receive, index))
+                port = self._services.ports.join(footing.link, member.spec.settings, partial(self.receive, index))
             except VrrpdError as error:
                 self._stand_down(str(error))
                 return str(error)
@@ -406,7 +407,7 @@ class Router:
             elif member.unsent:
                 member.unsent.pop(destination, None)
         if core.authenticator is not None:
-            self._remarks.clock(core.authenticator, at.now)
+            self.remarks.clock(core.authenticator, at.now)
             if core.holds_addresses and core.authenticator.outdated(member.seal, at):
                 self._cover(index)
 

@@ -9,7 +9,7 @@
     ├── announcer   gratuitous ARP and neighbour advertisements, paced
     ├── claims      listens for other holders of our addresses, and asks for them
     ├── post ...    one for each of its listeners
-    ├── port ...    one for each raw socket: reads adverts, hands them to routers
+    ├── port ...    two for each interface and family: read adverts and what strangers send, hand them to routers
     └── hearing ... one for each router that waits for a sign of life on its link
 
 The wanted state comes in whole (`apply`): routers that are new are made, those that are gone or changed hand over and
@@ -22,7 +22,7 @@ machine paused, others may have taken over, and then everything is dropped befor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 
 import trio
@@ -197,9 +197,9 @@ class Runtime:
             if any(foreign):  # what we did ourselves changes nothing for a router
                 self._hosts_changed()
 
-    async def _run_port(self, port: Port) -> None:
+    async def _run_port(self, work: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
         with suppress(trio.ClosedResourceError):
-            await port.run(self._vigil.look)
+            await work(self._vigil.look)
 
     async def _hear(self, router: Router, index: int) -> None:
         member = router.members[index]
@@ -225,6 +225,7 @@ class Runtime:
             self._addresses.retry()
             for router in list(self.routers.values()):
                 router.alarms.fade(self.now())
+                router.remarks.sum_up(self.now())
                 router.retry()
                 router.look_around()
 
@@ -325,7 +326,8 @@ class Runtime:
 
     def _port_opened(self, port: Port) -> None:
         assert self._nursery is not None, "routers are made while the runtime runs"
-        self._nursery.start_soon(self._run_port, port)
+        self._nursery.start_soon(self._run_port, port.run)
+        self._nursery.start_soon(self._run_port, port.overhear)
 
     def _post_opened(self, post: Post) -> None:
         assert self._nursery is not None, "posts are opened while the runtime runs"
