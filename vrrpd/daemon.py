@@ -36,7 +36,7 @@ from vrrpd.control.drains import Drains
 from vrrpd.control.lock import NamespaceLock
 from vrrpd.control.places import making
 from vrrpd.control.server import ControlSocket, serve
-from vrrpd.control.service import READY, STOPPING, notify
+from vrrpd.control.service import READY, STOPPING, notify, reassure
 from vrrpd.control.state_file import state_path
 from vrrpd.errors import VrrpdError
 from vrrpd.guard import Guard
@@ -159,6 +159,7 @@ async def _agent(
                         offset = stagger(index, len(spec.checks), check.interval)
                         nursery.start_soon(_check, runtime, host, check, offset)
                     _report_ready(spec, control.path)
+                    nursery.start_soon(reassure)
                     await _goodbye(runtime, signals)
                     nursery.cancel_scope.cancel()
             finally:

@@ -204,7 +204,8 @@ class _Desk:
             self._promise(request["promise"])
             return True
         if "guardian" in request:
-            self._fork_guardian(rights.Account(*request["guardian"]), ancillary)
+            name, uid, gid, groups = request["guardian"]
+            self._fork_guardian(rights.Account(name, uid, gid, tuple(groups)), ancillary)
             return True
         if not ancillary:  # our table of descriptors is full, and the kernel has dropped the pipe
             self._answer({"run": request["run"], "failed": "too many open files", "status": _NOT_STARTED})

@@ -66,7 +66,9 @@ class Vrrpd(Agent):
         if not self.file.exists() or self.file.read_text() != text:
             self.file.write_text(text)
         executable = self.executable() or "vrrpd"
-        self.node.start("agent", [executable, "run", "-c", str(self.file), "--control", str(self.control)])
+        # As root, also where a user vrrpd exists: a lab's files are root's, and a lab is the same on every machine.
+        run = [executable, "run", "-c", str(self.file), "--control", str(self.control), "--user", "root"]
+        self.node.start("agent", run)
 
     def wait_ready(self, timeout: float = 10) -> None:
         """Wait for the line with the word `ready`."""
