@@ -6,7 +6,8 @@ consistent picture of the agent; one that must wait for an outcome returns an aw
 meanwhile does not undo what it asked for: the handler runs to its end, and the answer is lost.
 
 Must not do: let a client hold up anybody else. A client that says nothing, that stops reading or that talks nonsense is
-cut off; each has its own task, and the agent's work never waits for any of them.
+cut off; each has its own task, and the agent's work never waits for any of them. However many ask however often, a
+hundred requests a second are answered.
 
 The file is created with mode 0660. A file that a dead agent left is replaced; one that still answers is an error.
 """
@@ -14,6 +15,7 @@ The file is created with mode 0660. A file that a dead agent left is replaced; o
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import stat
@@ -31,6 +33,9 @@ CLIENTS = 32
 
 PATIENCE = 5.0
 """How long, in seconds, a client may take to send its next request, or to read an answer."""
+
+PACE = 0.01
+"""Seconds between two requests, of whomever: an answer may take milliseconds, and adverts come first."""
 
 _BACKLOG = 16
 _PIECE = 4096
@@ -61,7 +66,7 @@ async def serve(
     identity = _identity(path)
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.serve_listeners, _Server(handlers).converse, [trio.SocketListener(listening)])
+            nursery.start_soon(trio.serve_listeners, Server(handlers).converse, [trio.SocketListener(listening)])
             task_status.started()
             await trio.sleep_forever()
     finally:
@@ -69,14 +74,15 @@ async def serve(
         _remove(path, identity)
 
 
-class _Server:
+class Server:
     """The conversations of one socket."""
 
     def __init__(self, handlers: Mapping[str, Handler]) -> None:
         self._handlers = handlers
         self._clients = 0
+        self._free_at = -math.inf
 
-    async def converse(self, stream: trio.SocketStream) -> None:
+    async def converse(self, stream: trio.abc.HalfCloseableStream) -> None:
         """Talk to one client until it leaves, misbehaves or falls silent."""
         self._clients += 1
         try:
@@ -87,7 +93,7 @@ class _Server:
         finally:
             self._clients -= 1
 
-    async def _talk(self, stream: trio.SocketStream) -> None:
+    async def _talk(self, stream: trio.abc.HalfCloseableStream) -> None:
         if self._clients > CLIENTS:
             await _send(stream, messages.error(f"{CLIENTS} clients are connected already; try again later"))
             return
@@ -97,8 +103,15 @@ class _Server:
             line = await _line(stream, received)
             if line is None:
                 return
+            await self._turn()
             answer, goes_on = await self._answer(line)
             goes_on = await _send(stream, answer) and goes_on
+
+    async def _turn(self) -> None:
+        """Wait until the next request may be looked at."""
+        at = max(trio.current_time(), self._free_at)
+        self._free_at = at + PACE
+        await trio.sleep_until(at)
 
     async def _answer(self, line: bytes) -> tuple[bytes, bool]:
         """The answer to one request line, and whether the conversation goes on."""
@@ -117,7 +130,7 @@ class _Server:
             return messages.error(str(error)), False
 
 
-async def _line(stream: trio.SocketStream, received: bytearray) -> bytes | None:
+async def _line(stream: trio.abc.HalfCloseableStream, received: bytearray) -> bytes | None:
     """The next line, or as much of it as shows that it is too long; None where the client left or fell silent.
 
     `received` keeps what came after the line, for the next call.
@@ -135,7 +148,7 @@ async def _line(stream: trio.SocketStream, received: bytearray) -> bytes | None:
     return None
 
 
-async def _send(stream: trio.SocketStream, line: bytes) -> bool:
+async def _send(stream: trio.abc.HalfCloseableStream, line: bytes) -> bool:
     """Send one line; False where the client does not read it in time."""
     with trio.move_on_after(PATIENCE):
         await stream.send_all(line)
