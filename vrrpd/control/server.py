@@ -6,7 +6,8 @@ consistent picture of the agent; one that must wait for an outcome returns an aw
 meanwhile does not undo what it asked for: the handler runs to its end, and the answer is lost.
 
 Must not do: let a client hold up anybody else. A client that says nothing, that stops reading or that talks nonsense is
-cut off; each has its own task, and the agent's work never waits for any of them.
+cut off; each has its own task, and the agent's work never waits for any of them. However many ask however often, a
+hundred requests a second are answered.
 
 The file is created with mode 0660, for the agent's user and the group `vrrpd`, or else the group of that user. A file
 that a dead agent left is replaced; one that still answers is an error. What changes something is for root, for that
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import grp
+import math
 import os
 import socket
 import stat
@@ -45,6 +47,10 @@ PATIENCE = 5.0
 
 _SO_PEERGROUPS = 59  # asm-generic/socket.h
 _GROUPS = 256  # of a client that are looked at; Python asks for a kilobyte at most
+
+PACE = 0.01
+"""Seconds between two requests, of whomever: an answer may take milliseconds, and adverts come first."""
+
 _BACKLOG = 16
 _PIECE = 4096
 _PATH_LIMIT = 107  # sun_path has 108 bytes and ends with a zero: unix(7)
@@ -52,6 +58,10 @@ _PATH_LIMIT = 107  # sun_path has 108 bytes and ends with a zero: unix(7)
 Answer: TypeAlias = Mapping[str, Any]
 Handler: TypeAlias = Callable[[Mapping[str, Any]], Answer | Awaitable[Answer]]
 """Takes a request, returns the answer or an awaitable of it; raises `VrrpdError` to refuse. Must not block."""
+
+
+Permit: TypeAlias = Callable[[str, trio.abc.HalfCloseableStream], None]
+"""Told a command and who asks for it, raises `VrrpdError` to refuse."""
 
 
 class ControlSocket:
@@ -71,6 +81,20 @@ class ControlSocket:
         self.socket = _listen(path, who)
         self._identity = _identity(path)
         self.group = Path(path).stat().st_gid
+
+    def insist_on_right(self, client: trio.socket.SocketType) -> None:
+        """Refuse whoever may not change anything.
+
+        Raises:
+            VrrpdError: the text names the mend.
+        """
+        _, uid, gid = struct.unpack("=iII", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        if uid in self.users or self.group in {gid, *_groups(client)}:
+            return
+        raise VrrpdError(
+            f"user {uid} may look and change nothing; run the command as root, "
+            f"or as a member of group {group_name(self.group)}, which owns {self.path}"
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -94,20 +118,26 @@ async def serve(at: ControlSocket, handlers: Mapping[str, Handler], changing: Co
         handlers: the commands, by name.
         changing: those that change something, and are not for everybody who may connect.
     """
+
+    def permit(command: str, client: trio.abc.HalfCloseableStream) -> None:
+        assert isinstance(client, trio.SocketStream), "a listener accepts sockets"
+        if command in changing:
+            at.insist_on_right(client.socket)
+
     listener = trio.SocketListener(trio.socket.from_stdlib_socket(at.socket))
-    await trio.serve_listeners(_Server(at, handlers, changing).converse, [listener])
+    await trio.serve_listeners(Server(handlers, permit).converse, [listener])
 
 
-class _Server:
+class Server:
     """The conversations of one socket."""
 
-    def __init__(self, at: ControlSocket, handlers: Mapping[str, Handler], changing: Collection[str]) -> None:
-        self._at = at
+    def __init__(self, handlers: Mapping[str, Handler], permit: Permit) -> None:
         self._handlers = handlers
-        self._changing = changing
+        self._permit = permit
         self._clients = 0
+        self._free_at = -math.inf
 
-    async def converse(self, stream: trio.SocketStream) -> None:
+    async def converse(self, stream: trio.abc.HalfCloseableStream) -> None:
         """Talk to one client until it leaves, misbehaves or falls silent."""
         self._clients += 1
         try:
@@ -118,7 +148,7 @@ class _Server:
         finally:
             self._clients -= 1
 
-    async def _talk(self, stream: trio.SocketStream) -> None:
+    async def _talk(self, stream: trio.abc.HalfCloseableStream) -> None:
         if self._clients > CLIENTS:
             await _send(stream, messages.error(f"{CLIENTS} clients are connected already; try again later"))
             return
@@ -128,10 +158,17 @@ class _Server:
             line = await _line(stream, received)
             if line is None:
                 return
-            answer, goes_on = await self._answer(line, stream.socket)
+            await self._turn()
+            answer, goes_on = await self._answer(line, stream)
             goes_on = await _send(stream, answer) and goes_on
 
-    async def _answer(self, line: bytes, client: trio.socket.SocketType) -> tuple[bytes, bool]:
+    async def _turn(self) -> None:
+        """Wait until the next request may be looked at."""
+        at = max(trio.current_time(), self._free_at)
+        self._free_at = at + PACE
+        await trio.sleep_until(at)
+
+    async def _answer(self, line: bytes, client: trio.abc.HalfCloseableStream) -> tuple[bytes, bool]:
         """The answer to one request line, and whether the conversation goes on."""
         if len(line) >= messages.REQUEST_LIMIT:
             return messages.error(f"a request has at most {messages.REQUEST_LIMIT} bytes"), False
@@ -142,26 +179,11 @@ class _Server:
             if handler is None:
                 known = ", ".join(sorted(self._handlers))
                 return messages.error(f"unknown command; this agent knows: {known}"), False
-            if command in self._changing:
-                self._insist_on_right(client)
+            self._permit(str(command), client)
             found = handler(request)
             return messages.encode(await found if isinstance(found, Awaitable) else found), True
         except (messages.MessageError, VrrpdError) as error:
             return messages.error(str(error)), False
-
-    def _insist_on_right(self, client: trio.socket.SocketType) -> None:
-        """Refuse whoever may not change anything.
-
-        Raises:
-            VrrpdError: the text names the mend.
-        """
-        _, uid, gid = struct.unpack("=iII", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        if uid in self._at.users or self._at.group in {gid, *_groups(client)}:
-            return
-        raise VrrpdError(
-            f"user {uid} may look and change nothing; run the command as root, "
-            f"or as a member of group {group_name(self._at.group)}, which owns {self._at.path}"
-        )
 
 
 def _groups(client: trio.socket.SocketType) -> array[int]:
@@ -172,7 +194,7 @@ def _groups(client: trio.socket.SocketType) -> array[int]:
         return array("I")
 
 
-async def _line(stream: trio.SocketStream, received: bytearray) -> bytes | None:
+async def _line(stream: trio.abc.HalfCloseableStream, received: bytearray) -> bytes | None:
     """The next line, or as much of it as shows that it is too long; None where the client left or fell silent.
 
     `received` keeps what came after the line, for the next call.
@@ -190,7 +212,7 @@ async def _line(stream: trio.SocketStream, received: bytearray) -> bytes | None:
     return None
 
 
-async def _send(stream: trio.SocketStream, line: bytes) -> bool:
+async def _send(stream: trio.abc.HalfCloseableStream, line: bytes) -> bool:
     """Send one line; False where the client does not read it in time."""
     with trio.move_on_after(PATIENCE):
         await stream.send_all(line)

@@ -25,8 +25,6 @@ from ipaddress import IPv4Address
 from itertools import pairwise
 from types import MappingProxyType
 
-import trio
-
 from vrrpd.linux.families import PROTOCOL
 from vrrpd.linux.listener import parse_neighbour_advert
 from vrrpd.linux.packet_socket import (
@@ -40,6 +38,7 @@ from vrrpd.linux.packet_socket import (
     attach,
     close_aside,
     open_packet_socket,
+    readable,
 )
 from vrrpd.linux.send_error import SendError, send_error
 from vrrpd.proto.settings import Address
@@ -141,7 +140,7 @@ class ClaimListener:
         A link that goes down ends nothing: the next claim comes when it is up again.
         """
         while True:
-            await trio.lowlevel.wait_readable(self._socket)
+            await readable(self._socket)
             claims = self._drain()
             if claims:
                 return claims

@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeAlias
 
-import trio
-
 from vrrpd.linux.packet_socket import (
     JUMP_IF_EQUAL,
     LOAD_BYTE,
@@ -28,6 +26,7 @@ from vrrpd.linux.packet_socket import (
     Instruction,
     close_aside,
     open_packet_socket,
+    readable,
 )
 from vrrpd.proto.settings import Family
 
@@ -113,7 +112,7 @@ class Listener:
         A link that goes down ends nothing: the next answer comes when it is up again.
         """
         while True:
-            await trio.lowlevel.wait_readable(self._socket)
+            await readable(self._socket)
             answers = self._drain()
             if answers:
                 return answers

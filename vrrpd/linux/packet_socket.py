@@ -69,6 +69,17 @@ def attach(opened: socket.socket, program: Sequence[Instruction]) -> None:
     opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_program)
 
 
+async def readable(packet: socket.socket) -> None:
+    """Return once there is something to read.
+
+    Raises:
+        trio.ClosedResourceError: the socket was closed, be it before this call.
+    """
+    if packet.fileno() < 0:
+        raise trio.ClosedResourceError
+    await trio.lowlevel.wait_readable(packet)
+
+
 def close_aside(packet: socket.socket) -> None:
     """Close a socket without waiting; whoever reads it gets `trio.ClosedResourceError`. A second call does nothing."""
     if packet.fileno() < 0 or not trio.lowlevel.in_trio_run():

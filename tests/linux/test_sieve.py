@@ -1,0 +1,122 @@
+"""The sieve in a real kernel: what may be believed and what cannot arrive at different sockets, each once."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+import trio
+
+from vrrpd.linux.sockets import VrrpSocket
+from vrrpd.proto.outline import outline
+from vrrpd.proto.packet import GROUPS, Advertisement, Dialect, encode
+from vrrpd.proto.settings import Address, Family, Settings
+from vrrpd.proto.timers import SECOND
+
+pytestmark = pytest.mark.netns
+
+Inside = Callable[[str], AbstractContextManager[None]]
+Open = Callable[..., VrrpSocket]
+
+ENDS: dict[Family, tuple[Address, Address]] = {
+    Family.IPV4: (ip_address("10.77.0.1"), ip_address("10.77.0.2")),
+    Family.IPV6: (ip_address("fd77::1"), ip_address("fd77::2")),
+}
+
+
+@pytest.fixture
+def open_socket(inside: Inside) -> Iterator[Open]:
+    with ExitStack() as stack:
+
+        def make(side: str, family: Family, *, strangers: bool = False) -> VrrpSocket:
+            with inside(side):
+                index = socket.if_nametoindex("eth0")
+                made = VrrpSocket(family, "eth0", index, multicast=True, strangers=strangers)
+            stack.callback(made.close)
+            return made
+
+        yield make
+
+
+def router(family: Family, *, unicast: bool) -> Settings:
+    shared = ip_address("10.77.0.100" if family is Family.IPV4 else "fd77::100")
+    peer, _ = ENDS[family]
+    peers = (peer,) if unicast else ()
+    return Settings(51, family, 3, 200, SECOND, (shared, shared), unicast=unicast, peers=peers)
+
+
+def said(settings: Settings, destination: Address, vrid: int = 51) -> bytes:
+    source, _ = ENDS[settings.family]
+    return encode(Advertisement(3, vrid, 100, SECOND, settings.addresses), source, destination, Dialect.PSEUDO)
+
+
+async def heard(receiver: VrrpSocket, number: int) -> list[bytes]:
+    """The next payloads of a socket; more than the number would be seen as well."""
+    payloads: list[bytes] = []
+    with trio.fail_after(5):
+        while len(payloads) < number:
+            await receiver.wait_readable()
+            payloads += [each.payload for each in receiver.receive()]
+    return payloads
+
+
+@pytest.mark.parametrize("unicast", [True, False], ids=["unicast", "multicast"])
+@pytest.mark.parametrize("family", Family)
+async def test_good_and_bad_part_ways(open_socket: Open, family: Family, unicast: bool) -> None:
+    settings = router(family, unicast=unicast)
+    left = open_socket("left", family)
+    right, strangers = open_socket("right", family), open_socket("right", family, strangers=True)
+    for each in (strangers, right):
+        each.expect(outline(family, [settings]))
+    source, destination = ENDS[family]
+    to = destination if unicast else GROUPS[family]
+    elsewhere = GROUPS[family] if unicast else destination
+    good = said(settings, to)
+    bad = [
+        b"",
+        b"short",
+        good[:-4],
+        good + b"more",
+        said(settings, to, 52),
+        b"\x21" + good[1:],
+        good[:3] + b"\xff" + good[4:],
+    ]
+    for payload in [good, *bad, good]:
+        assert left.send(payload, source, to) is None
+    assert left.send(good, source, elsewhere) is None
+    assert await heard(right, 2) == [good, good]
+    assert await heard(strangers, len(bad) + 1) == [*bad, good]
+    assert right.receive() == strangers.receive() == []
+
+
+@pytest.mark.parametrize("family", Family)
+async def test_a_sender_that_is_no_peer_is_a_stranger_until_it_is_one(open_socket: Open, family: Family) -> None:
+    settings = router(family, unicast=True)
+    left = open_socket("left", family)
+    right, strangers = open_socket("right", family), open_socket("right", family, strangers=True)
+    source, destination = ENDS[family]
+    good = said(settings, destination)
+    for peers in ((destination,), (destination, source)):
+        for each in (strangers, right):
+            each.expect(outline(family, [replace(settings, peers=peers)]))
+        left.send(good, source, destination)
+        assert await heard(right if source in peers else strangers, 1) == [good]
+    assert right.receive() == strangers.receive() == []
+
+
+async def test_a_flood_of_strangers_takes_no_room_of_what_peers_say(open_socket: Open) -> None:
+    settings = router(Family.IPV4, unicast=True)
+    left = open_socket("left", Family.IPV4)
+    right, strangers = open_socket("right", Family.IPV4), open_socket("right", Family.IPV4, strangers=True)
+    for each in (strangers, right):
+        each.expect(outline(Family.IPV4, [settings]))
+    source, destination = ENDS[Family.IPV4]
+    for _ in range(10_000):
+        left.send(b"forged", source, destination)
+    left.send(good := said(settings, destination), source, destination)
+    assert await heard(right, 1) == [good]
+    assert 0 < len(strangers.receive(10_000)) < 1000
