@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -66,13 +67,14 @@ ALONE = (
     "LookupError: nobody, who runs the agent, may not become another user without CAP_SETGID and CAP_SETUID; "
     "grant them, or leave user 'daemon' out"
 )
+DEFAULT = "vrrpd" if "vrrpd" in {each.pw_name for each in pwd.getpwall()} else "root"
 AGENT = "from vrrpd import rights; print(rights.agent_account({!r}).name)"
 
 
 @pytest.mark.parametrize(
     ("user", "name"),
     [
-        (None, "root"),  # there is no user vrrpd where the tests run
+        (None, DEFAULT),
         ("root", "root"),
         ("daemon", "daemon"),
     ],

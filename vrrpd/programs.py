@@ -88,7 +88,7 @@ class LauncherClient:
         while True:
             await trio.lowlevel.wait_readable(self._channel)
             try:
-                packet, descriptors, _, _ = socket.recv_fds(self._channel, _ANSWER_LIMIT, 1, socket.MSG_CMSG_CLOEXEC)
+                packet, descriptors, _, _ = socket.recv_fds(self._channel, _ANSWER_LIMIT, 1)
             except BlockingIOError:
                 continue
             except ConnectionError:
@@ -238,6 +238,7 @@ class LauncherClient:
         """Note what the launcher says of a run."""
         run = self._runs[answer["run"]]
         for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
             if run.dropped:
                 os.close(descriptor)
             else:
