@@ -166,7 +166,9 @@ class Host:
         self.links[link.index] = link
         self.events.emit(LinkChanged(link))
 
-    def configure(self, interface: str, address: str, *, ours: bool = False, tentative: bool = False) -> None:
+    def configure(
+        self, interface: str, address: str, *, ours: bool = False, tentative: bool = False, by: int = MEDDLER
+    ) -> None:
         """Somebody adds an address, or changes one; a tagged one is what an agent left behind."""
         link, parsed = self.link(interface), ip_interface(address)
         twins = [a for a in self.addresses.values() if a.index == link.index and a.address != parsed]
@@ -177,7 +179,7 @@ class Host:
             failed=False, deprecated=False, secondary=secondary, scope=0, label=None, permanent=True,
         )  # fmt: skip
         self.lan.tell(self, f"adds {parsed}")
-        self.events.emit(AddressAdded(self.addresses[key]))
+        self.events.emit(AddressAdded(self.addresses[key], by))
 
     def remove(self, interface: str, address: str) -> None:
         """Somebody removes an address."""
@@ -192,12 +194,12 @@ class Host:
         for key, each in self.addresses.items():
             if key[1] == address:
                 self.addresses[key] = replace(each, secondary=False)
-                self.events.emit(AddressAdded(self.addresses[key]))
+                self.events.emit(AddressAdded(self.addresses[key], KERNEL))
 
     def fail(self, key: tuple[int, str]) -> None:
         """Duplicate address detection finds another holder."""
         self.addresses[key] = replace(self.addresses[key], failed=True)
-        self.events.emit(AddressAdded(self.addresses[key]))
+        self.events.emit(AddressAdded(self.addresses[key], KERNEL))
 
     def freeze(self) -> None:
         """The agent gets no processor any more; what still turns in a test sees no time pass."""
@@ -293,9 +295,10 @@ class Host:
             return errno.EEXIST
         assert found.ours, "every message carries the tag"
         if key not in self.addresses:
-            self.configure(self.links[found.index].name, key[1], ours=True)
+            self.configure(self.links[found.index].name, key[1], ours=True, by=AGENT)
         else:
-            self.events.emit(AddressAdded(self.addresses[key]))
+            self.addresses[key] = replace(self.addresses[key], ours=True)
+            self.events.emit(AddressAdded(self.addresses[key], AGENT))
         self._expire(key, lifetime(message))
         return 0
 

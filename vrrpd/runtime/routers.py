@@ -228,17 +228,18 @@ class Router:
             if self.waits_to_hear(index):
                 self._services.listen(self, index)
 
-    def lost(self, address: KernelAddress) -> bool:
-        """Whether this address, which is gone now, was one that we hold."""
+    def holds(self, address: KernelAddress) -> bool:
+        """Whether this address is one that we hold, as far as we know."""
         key = address.index, str(address.address)
         return any(o.standing is Standing.HELD and k == key for m in self.members for k, o in m.outcomes.items())
 
     def robbed(self, address: KernelAddress, who: str) -> bool:
-        """Somebody removed an address that we hold; True where it is worth putting back."""
-        detail = f"{address.address} was removed from {address.device} by {who}"
-        self.alarms.seen(Code.ADDRESS_STOLEN, f"{detail}: make it leave the address alone", self._services.now())
-        self._log.warning("%s", detail)
-        worth = self._repairs.another(detail, self._services.now())
+        """Somebody removed an address that we hold, or made it his own; True where it is worth putting back."""
+        detail = f"{address.address} was taken from us on {address.device} by {who}"
+        now = self._services.now()
+        if not self.alarms.seen(Code.ADDRESS_STOLEN, f"{detail}: make it leave the address alone", now):
+            self._log.info("%s", detail)
+        worth = self._repairs.another(address.address, detail, now)
         if not worth:
             self.refresh()
         return worth

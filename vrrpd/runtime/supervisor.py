@@ -247,17 +247,19 @@ class Runtime:
                 if self._worth_putting_back(address, by):
                     self._addresses.lost(address)
                 return not address.ours
-            case AddressAdded(address):
+            case AddressAdded(address, by):
                 if address.ours and address.failed:
                     self._addresses.refused(address)
+                elif not address.ours and self._worth_putting_back(address, by):
+                    self._addresses.changed(address)
                 return not address.ours
             case LinkChanged():
                 return True
 
     def _worth_putting_back(self, address: KernelAddress, by: int) -> bool:
-        """What others removed is put back, five times a minute; a lease that ran out says that we were not well."""
-        router = next((r for r in self.routers.values() if r.lost(address)), None)
-        if router is None or not address.ours or by == self._kernel.commands.port:
+        """What others took is put back, five times a minute; a lease that ran out says that we were not well."""
+        router = next((r for r in self.routers.values() if r.holds(address)), None)
+        if router is None or by == self._kernel.commands.port:
             return True
         if by:
             return router.robbed(address, self._kernel.requester(by))
@@ -308,6 +310,7 @@ class Runtime:
                     router.judge_health()
                 router.refresh()
         self._vigil.patience = min((router.patience for router in self.routers.values()), default=SECOND)
+        self._vigil.holding()
         self._left.set()
         self._left = trio.Event()
 
