@@ -14,6 +14,7 @@ history and nothing else; written to a file it can be judged again, or drawn, by
 | failure      | a request failed (http probes)       | target, sent, reason, `kept`: on a connection that had answered before |
 | probes       | how many probes a target was sent    | target, sent, pace_ns |
 | flooded      | forged packets were sent             | recipe, sent, seconds, processor_s (what each agent used meanwhile) |
+| alarms       | an agent was asked what it complains about | node, `alarms`: code -> sentence |
 | lost_events  | the kernel dropped address events    | node |
 """  # noqa: E501  the rows of a table
 

@@ -78,6 +78,11 @@ class Lab:
         return self._owned().path
 
     @property
+    def switch_namespace(self) -> str:
+        """The namespace that the switches are in; a host's port there is named after it."""
+        return self._owned().prefix + SWITCH
+
+    @property
     def capture(self) -> Path:
         """The capture of every VRRP packet that entered the switch, readable by tshark."""
         return self.path / "vrrp.pcap"

@@ -20,6 +20,7 @@ from netns_lab.errors import CannotRunError
 from netns_lab.expressions import MS, show
 from netns_lab.faults.registry import heal, inject
 from netns_lab.history import History
+from netns_lab.judges import alarms
 from netns_lab.judges.base import Case, Finding, Outcome
 from netns_lab.judges.outage import control_gap
 from netns_lab.judges.registry import JUDGES
@@ -170,6 +171,7 @@ def _doubted(finding: Finding) -> Finding:
 def record(scenario: Scenario, kind: str, tell: Tell) -> History:
     """Do the steps once in a new lab, and return what was recorded; arguments and errors as for `run_scenario`."""
     settings, service = scenario.settings, scenario.service
+    judges = {expectation.judge for expectation in scenario.expect}
     with Lab(settings.topology()) as lab:
         start_all(lab, scenario, kind)
         first, *rest = scenario.steps
@@ -177,9 +179,13 @@ def record(scenario: Scenario, kind: str, tell: Tell) -> History:
         with lab.probing(settings.probe, service, settings.pace_ns):
             time.sleep(0.2)
             for step in rest:
+                if step.mark and "alarm" in judges:
+                    alarms.inspect(lab.agents.values(), lab.history)
                 _do(lab, step, tell)
+            if "alarm" in judges:
+                alarms.inspect(lab.agents.values(), lab.history)
             lab.history.add("step", step="end", mark="end")
-        if any(expectation.judge == "wellformed" for expectation in scenario.expect):
+        if "wellformed" in judges:
             inspect(lab.capture, lab.history)
         return lab.history
 

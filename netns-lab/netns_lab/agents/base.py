@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -73,6 +73,10 @@ class Agent(ABC):
     @abstractmethod
     def role(self) -> RoleName:
         """What role it says that it has; `down` where it does not run."""
+
+    def alarms(self) -> Mapping[str, str] | None:
+        """What it complains about, code and sentence; None where it has no such thing."""
+        return None
 
     @property
     def process(self) -> Process | None:

@@ -85,6 +85,12 @@ class Vrrpd(Agent):
         routers = self.status().get("routers", [])
         return cast("RoleName", routers[0]["state"]) if routers else "down"
 
+    def alarms(self) -> dict[str, str]:
+        """The alarms of its status."""
+        status = self.status()
+        alarms = [*status.get("alarms", []), *(a for router in status.get("routers", []) for a in router["alarms"])]
+        return {alarm["code"]: alarm["detail"] for alarm in alarms}
+
     def drain(self) -> None:
         """Drain every router, and wait until another node has taken over."""
         self._order("drain")

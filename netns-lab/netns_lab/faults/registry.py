@@ -11,6 +11,7 @@ from netns_lab.faults.address import AddressDeleted
 from netns_lab.faults.agent import AgentDrained, AgentKilled, AgentStopped
 from netns_lab.faults.base import Fault
 from netns_lab.faults.cable import CablePulled, SecondCablePulled
+from netns_lab.faults.direction import CableDeaf, CableMute
 from netns_lab.faults.flood import (
     FloodGroup,
     FloodPeer,
@@ -25,6 +26,8 @@ from netns_lab.faults.flood import (
 )
 from netns_lab.faults.hang import AgentAndHelpersKilled, AgentFrozen
 from netns_lab.faults.health import HealthBad
+from netns_lab.faults.intruder import AddressTaken, VridTaken
+from netns_lab.faults.loop import SwitchLoops
 from netns_lab.faults.path import GatewayLost, WebsLost
 from netns_lab.faults.power import PowerCut
 from netns_lab.faults.proxy import CertificateWrong, ProxyFrozen, ProxyKilled, ProxyReloaded, ProxyRestarted
@@ -38,6 +41,11 @@ _ALL: Sequence[Fault] = (
     SecondCablePulled(),
     SwitchDead(),
     PortBlocked(),
+    CableDeaf(),
+    CableMute(),
+    SwitchLoops(),
+    AddressTaken(),
+    VridTaken(),
     GatewayLost(),
     ProxyKilled(),
     ProxyFrozen(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from netns_lab.judges import flooded, holders, lateness, outage, requests, roles, service, wellformed
+from netns_lab.judges import alarms, flooded, holders, lateness, outage, requests, roles, service, wellformed
 from netns_lab.judges.base import Case, Finding
 
 JUDGES: Mapping[str, Callable[[Case], Finding]] = MappingProxyType(
@@ -22,6 +22,7 @@ JUDGES: Mapping[str, Callable[[Case], Finding]] = MappingProxyType(
         "announces_last": service.judge_announces_last,
         "lateness": lateness.judge,
         "flooded": flooded.judge,
+        "alarm": alarms.judge,
         "wellformed": wellformed.judge,
     }
 )
