@@ -9,7 +9,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import trio
 from trio.testing import MockClock
 
 from vrrpd.control import client, messages
-from vrrpd.control.server import CLIENTS, ControlSocket, Handler, serve
+from vrrpd.control.server import CLIENTS, PACE, ControlSocket, Handler, serve
 from vrrpd.errors import VrrpdError
 from vrrpd.rights import account, own_account
 
@@ -211,6 +211,32 @@ class TestBadClients:
                 while piece := await stalled.receive_some(1 << 20):
                     received += len(piece)
                 assert received < 8 << 20
+
+    async def test_a_client_that_never_comes_to_the_end_of_its_line_is_cut_off(
+        self, path: Path, autojump_clock: MockClock
+    ) -> None:
+        async with serving(path):
+            stream = await trio.open_unix_socket(str(path))
+            async with stream:
+                started = trio.current_time()
+                with suppress(trio.BrokenResourceError):
+                    while trio.current_time() < started + 60:
+                        await stream.send_all(b" ")
+                        await trio.sleep(1)
+                assert trio.current_time() - started == pytest.approx(6, abs=1)
+
+    async def test_requests_without_end_leave_the_agent_its_time(self, path: Path, autojump_clock: MockClock) -> None:
+        async with serving(path):
+            streams = [await trio.open_unix_socket(str(path)) for _ in range(CLIENTS)]
+            started = trio.current_time()
+            for stream in streams:
+                await stream.send_all(b'{"command":"echo"}\n' * 10)
+            for stream in streams:
+                received = b""
+                while received.count(b"\n") < 10:
+                    received += await stream.receive_some(1000)
+                await stream.aclose()
+            assert trio.current_time() - started > (10 * CLIENTS - 2) * PACE
 
     async def test_one_client_too_many_is_told_so(self, path: Path) -> None:
         async with serving(path):
