@@ -454,7 +454,12 @@ def test_strangers_share_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = replace(MULTICAST, auth=HMAC)
     keys = Authenticator(settings, HMAC, nodes=(HIGHER,))
     looks: list[Address] = []
-    monkeypatch.setattr("vrrpd.proto.auth._proven", lambda _m, source, *_: looks.append(source))
+
+    def proven(_message: bytes, source: Address, *_: object) -> bool:
+        looks.append(source)
+        return False
+
+    monkeypatch.setattr("vrrpd.proto.auth._proven", proven)
 
     for i in range(1000):
         source = IPv4Address(f"10.1.{i // 250}.{i % 250}")

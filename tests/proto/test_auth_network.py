@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
@@ -28,30 +27,24 @@ HOUR = 3600 * SECOND
 STRANGE = (1, Secret(OTHER))
 
 
-def made(
-    number: int = 2,
-    settings: Settings = SIGNED,
-    *,
-    priorities: Sequence[int] = (250, 240, 230),
-    families: int = 1,
-    crossed: bool = False,
-    **more: Hmac | None,
-) -> list[Agent]:
+def made(number: int = 2, settings: Settings = SIGNED, **more: Hmac | None) -> list[Agent]:
     """Nodes that are not started yet; `lb2=...` gives one other rules than the rest."""
-    agents = cluster(Network(), number, settings, priorities=priorities, families=families, crossed=crossed)
-    for agent in agents:
-        if agent.name in more:
-            give(agent, more[agent.name])
-    return agents
+    return ruled(cluster(Network(), number, settings), **more)
 
 
-def running(
-    number: int = 2, settings: Settings = SIGNED, *, priorities: Sequence[int] = (250, 240, 230), **more: Hmac | None
-) -> list[Agent]:
-    agents = made(number, settings, priorities=priorities, **more)
+def running(number: int = 2, settings: Settings = SIGNED, **more: Hmac | None) -> list[Agent]:
+    agents = made(number, settings, **more)
     for agent in agents:
         agent.start()
     agents[0].network.run(10 * SECOND)
+    return agents
+
+
+def ruled(agents: list[Agent], **more: Hmac | None) -> list[Agent]:
+    """The same nodes, some of them with other rules."""
+    for agent in agents:
+        if agent.name in more:
+            give(agent, more[agent.name])
     return agents
 
 
@@ -174,7 +167,7 @@ def cut(network: Network, *names: str, seconds: float) -> None:
 def test_a_cut_between_nodes_with_different_keys_makes_no_second_active_for_good(
     mistaken: str, first: str, families: int
 ) -> None:
-    agents = made(2, families=families, **{mistaken: WRONG})
+    agents = ruled(cluster(Network(), 2, SIGNED, families=families), **{mistaken: WRONG})
     network = agents[0].network
     for agent in sorted(agents, key=lambda agent: agent.name != first):
         agent.start()
@@ -196,7 +189,7 @@ def test_a_cut_between_nodes_with_different_keys_makes_no_second_active_for_good
 def test_of_three_nodes_the_one_with_another_key_gives_way_when_the_active_dies(
     mistaken: str, priorities: tuple[int, ...], families: int
 ) -> None:
-    agents = made(3, priorities=priorities, families=families, **{mistaken: WRONG})
+    agents = ruled(cluster(Network(), 3, SIGNED, priorities=priorities, families=families), **{mistaken: WRONG})
     network = agents[0].network
     right = [agent for agent in agents if agent.name != mistaken]
     for agent in (*right, *(agent for agent in agents if agent not in right)):
@@ -216,7 +209,8 @@ def test_of_three_nodes_the_one_with_another_key_gives_way_when_the_active_dies(
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("families", [1, 2])
 def test_equal_nodes_with_different_keys_that_start_together_have_one_active(families: int, seed: int) -> None:
-    agents = made(2, priorities=(200, 200), families=families, crossed=True, lb2=WRONG)
+    agents = cluster(Network(), 2, SIGNED, priorities=(200, 200), families=families, crossed=True)
+    give(agents[1], WRONG)
     network = agents[0].network
     network.random.seed(seed)
     for agent in agents:
@@ -237,7 +231,7 @@ def test_equal_nodes_with_different_keys_that_start_together_have_one_active(fam
 def test_whatever_is_cut_there_is_one_active_afterwards_though_a_key_is_wrong(
     mistaken: str, times: list[tuple[str, int]], families: int, random: Random
 ) -> None:
-    agents = made(3, families=families, **{mistaken: WRONG})
+    agents = ruled(cluster(Network(), 3, SIGNED, families=families), **{mistaken: WRONG})
     network = agents[0].network
     network.random, network.lateness = random, ms(1)
     others = sorted(agents, key=lambda agent: agent.name == mistaken)
@@ -269,14 +263,17 @@ def test_a_node_that_took_the_role_in_silence_keeps_it_whatever_is_forged() -> N
 
 
 def test_an_owner_never_gives_way_to_what_it_cannot_verify() -> None:
-    lb1, lb2 = running(priorities=(OWNER, 240), lb1=WRONG)
+    lb1, lb2 = ruled(cluster(Network(), 2, SIGNED, priorities=(OWNER, 240)), lb1=WRONG)
     network = lb1.network
+    for agent in (lb2, lb1):
+        agent.start()
+        network.run(10 * SECOND)
 
     cut(network, "lb2", seconds=10)
     network.run(10 * SECOND)
 
     assert lb1.held[0]
-    assert network.did(Release, since=0) == [] or all(e.host == "lb2" for e in network.did(Release))
+    assert {entry.host for entry in network.did(Release)} <= {"lb2"}
 
 
 # ---------------------------------------------------------------- clocks
