@@ -24,6 +24,7 @@ class Code(StrEnum):
     CARP = "carp"
     CHECK_DOWN = "check_down"
     CLOCK_SKEW = "clock_skew"
+    DOUBTFUL = "doubtful"
     DRAIN_NOT_KEPT = "drain_not_kept"
     FOREIGN_ADDRESS = "foreign_address"
     HELD_DOWN = "held_down"

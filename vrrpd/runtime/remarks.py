@@ -17,6 +17,7 @@ from vrrpd.proto.settings import OWNER, Address
 from vrrpd.proto.validate import Drop, Reason
 from vrrpd.runtime import skew
 from vrrpd.runtime.alarms import Alarms, Code
+from vrrpd.runtime.doubts import comparable
 from vrrpd.runtime.member import Member
 from vrrpd.runtime.repeats import Repeats
 
@@ -83,9 +84,8 @@ class Remarks:
 
     def accepted(self, member: Member, core: VirtualRouter, source: Address, advert: Advertisement, now: int) -> None:
         """An accepted advertisement: is its sender listed, and does it mean the same as ours?"""
-        settings, names = member.spec.settings, member.spec.names
-        comparable = any(each.is_link_local == source.is_link_local for each in names if each.version == source.version)
-        if not settings.unicast and comparable and source not in names:
+        settings = member.spec.settings
+        if not settings.unicast and comparable(member.spec, source) and source not in member.spec.names:
             text = f"{source} advertises VRID {settings.vrid} and is not in nodes: list it, or give it another VRID"
             self._alarms.seen(Code.UNLISTED_SOURCE, text, now)
         if core.authenticator is not None:

@@ -25,12 +25,14 @@ from vrrpd.proto.events import Drain, Received, Unproven
 from vrrpd.proto.group import Asked, Group
 from vrrpd.proto.settings import OWNER, Address
 from vrrpd.proto.states import Active, Backup, Leaving
-from vrrpd.proto.timers import SECOND, active_down_interval
-from vrrpd.proto.validate import Drop, Reason, priority_of, validate
+from vrrpd.proto.timers import active_down_interval
+from vrrpd.proto.validate import Drop, priority_of, validate
+from vrrpd.runtime import doubts
 from vrrpd.runtime.addresses import Addresses, Outcome, Standing
 from vrrpd.runtime.alarms import Alarms, Code
 from vrrpd.runtime.announcer import Announcer
 from vrrpd.runtime.claims import Claims
+from vrrpd.runtime.conditions import conditions
 from vrrpd.runtime.health import CheckState, Health
 from vrrpd.runtime.kernel import Guardian
 from vrrpd.runtime.links import Links
@@ -40,9 +42,6 @@ from vrrpd.runtime.remarks import Remarks
 from vrrpd.runtime.repairs import Repairs
 from vrrpd.runtime.vigil import Vigil
 from vrrpd.runtime.witness import Witness
-
-UNPROVEN = {Reason.MISSING, Reason.STALE, Reason.UNKNOWN_KEY, Reason.INVALID_HMAC}
-"""Whoever is refused for these may be a peer, and the wrong key or the wrong clock ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,21 +193,21 @@ class Router:
     def receive(self, index: int, datagram: Datagram) -> bool:
         """A datagram with our VRID came in; returns whether it was believed."""
         core, now = self.group.members[index], self._services.now()
-        keys = core.authenticator
-        prove = partial(keys.judge, at=Instant(now, self._services.wall())) if keys else None
+        at, keys = Instant(now, self._services.wall()), core.authenticator
+        prove = partial(keys.judge, at=at) if keys else None
         verdict = validate(datagram, core.settings, self._services.own, prove)
         if isinstance(verdict, Drop):
             core.counters.dropped[verdict.reason] += 1
             self.remarks.refused(self.members[index], datagram, verdict, now)
             self._witnesses[index].refused(core, datagram, verdict, now)
-            if verdict.reason in UNPROVEN and priority_of(datagram):
-                self._hesitate(index, verdict, now)
+            if priority_of(datagram) and doubts.may_be_peer(self.members[index].spec, datagram.source, verdict):
+                self._doubt(index, Unproven(datagram.source, priority_of(datagram), verdict.authentic), now)
             return False
         event, before = Received(verdict.advert, datagram.source, verdict.dialect), core.state
         self._perform(self.group.received(index, event, now))
         self.remarks.accepted(self.members[index], core, datagram.source, verdict.advert, now)
         self._witnesses[index].heard(core, before, event, now)
-        if core.holds_addresses:  # the checksum that its sender understands may be news
+        if core.holds_addresses and self._is_news(index, at):
             self._cover(index)
         if len(self.members) > 1:
             self.network_heard(index)
@@ -244,11 +243,13 @@ class Router:
             self.refresh()
         return worth
 
-    def _hesitate(self, index: int, drop: Drop, now: int) -> None:
+    def _doubt(self, index: int, event: Unproven, now: int) -> None:
         """A peer that cannot be believed may be Active all the same; costs next to nothing, for such can be forged."""
         before = self.group.members[index].state
-        self.group.unproven(index, Unproven(drop.authentic), now)
-        if self.group.members[index].state is not before:
+        asked = self.group.unproven(index, event, now)
+        if asked or (self.group.members[index].state is not before and Code.DOUBTFUL not in self.alarms):
+            self._perform(asked)
+        elif self.group.members[index].state is not before:
             self._services.renew(self)
 
     def network_heard(self, index: int) -> None:
@@ -412,13 +413,21 @@ class Router:
             if core.holds_addresses and core.authenticator.outdated(member.seal, at):
                 self._cover(index)
 
+    def _is_news(self, index: int, at: Instant) -> bool:
+        """Whether the guardian says what its peers understand: not any more after a new checksum, or a new time."""
+        member, core = self.members[index], self.group.members[index]
+        keys = core.authenticator
+        return member.zeros != core.encoder.unsigned(0) or (keys is not None and keys.outdated(member.seal, at))
+
     def _cover(self, index: int) -> None:
         """Tell the guardian what to do in our place, before it can be needed."""
         self._services.vigil.holding()
-        member, core = self.members[index], self.group.members[index]
-        if core.authenticator and core.authenticator.signs:
-            member.seal = core.authenticator.delegate(Instant(self._services.now(), self._services.wall()))
-        self._services.guardian.cover(f"{self.spec.name}/{index}", member.cover(core.encoder.unsigned(0)))
+        core = self.group.members[index]
+        keys, at = core.authenticator, Instant(self._services.now(), self._services.wall())
+        seal = keys.delegate(at) if keys and keys.signs else None
+        self._services.guardian.cover(
+            f"{self.spec.name}/{index}", self.members[index].cover(core.encoder.unsigned(0), seal)
+        )
 
     def _settled(self, index: int, outcome: Outcome) -> None:
         """An address is there, or is not: the answer of the worker thread."""
@@ -466,24 +475,6 @@ class Router:
         self._services.renew(self)
         self._changed.set()
         self._changed = trio.Event()
-        now, core = self._services.now(), self.group.members[0]
-        serving = isinstance(core.state, Active) and not core.healthy
-        unhealthy = self.health.unhealthy
-        self.alarms.set(Code.UNHEALTHY, unhealthy if self.health.settled else None, now)
-        self.alarms.set(Code.CHECK_DOWN, self.health.weighing, now)
-        length = self.health.hold_down.length // SECOND
-        held = f"the role moved too often: a last resort only, for {length} s" if self._held_down else None
-        self.alarms.set(Code.HELD_DOWN, held, now)
-        detail = f"nobody healthy took the role; {unhealthy}" if serving else None
-        self.alarms.set(Code.SERVING_UNHEALTHY, detail, now)
-        split = "an Active is heard in one family or network and not in another: nothing is taken over"
-        self.alarms.set(Code.SPLIT_GROUP, split if self.group.split else None, now)
-        # Only who is Active sends: what went wrong then says nothing about a Backup.
-        unsent = {d: t for m in self.members for d, t in m.unsent.items()} if self.role is Role.ACTIVE else {}
-        self.alarms.set(Code.SEND_FAILED, "; ".join(f"to {d}: {t}" for d, t in unsent.items()) or None, now)
-        outcomes = [o for m in self.members for o in m.outcomes.values()]
-        failed = [o.detail for o in outcomes if o.standing is Standing.FAILED]
-        self.alarms.set(Code.ADDRESS_FAILED, "; ".join(failed) or None, now)
-        owner = self.spec.members[0].settings.priority == OWNER  # whose own address it is
-        foreign = [o.detail for o in outcomes if o.standing is Standing.FOREIGN and not owner]
-        self.alarms.set(Code.FOREIGN_ADDRESS, "; ".join(foreign) or None, now)
+        now = self._services.now()
+        for code, detail in conditions(self.group, self.members, self.health, held_down=self._held_down):
+            self.alarms.set(code, detail, now)

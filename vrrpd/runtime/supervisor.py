@@ -274,9 +274,13 @@ class Runtime:
         self._hosts_changed()
 
     def _overslept(self, reason: str, slept: int | None) -> None:
-        for router in list(self.routers.values()):
-            if slept is None or slept > router.patience:
-                router.overslept(reason)
+        away = [each for each in self.routers.values() if slept is None or slept > each.patience]
+        for router in away:
+            router.overslept(reason)
+        members = [member for router in away for member in router.members]
+        for port in {member.port for member in members if member.port is not None}:
+            # What has come meanwhile is old, and would be judged by the time at which it is read.
+            port.forget({member.spec.settings.vrid for member in members if member.port is port})
 
     def _freeze_limit(self) -> int | None:
         """F, which follows the most impatient Active; the last one while its addresses are still to be removed."""
