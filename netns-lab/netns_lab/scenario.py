@@ -202,6 +202,19 @@ def load(name: str, changes: Mapping[str, str] | None = None) -> Scenario:
         raise CannotRunError("\n".join(mistakes)) from None
 
 
+def settings_of(changes: Mapping[str, str]) -> Settings:
+    """The default settings with changes.
+
+    Raises:
+        CannotRunError: mistakes in them; all of them in the text.
+    """
+    try:
+        return Settings.model_validate(changes)
+    except ValidationError as failure:
+        mistakes = [f"{_place(error['loc'])}{_plain(error['msg'])}" for error in failure.errors()]
+        raise CannotRunError("\n".join(mistakes)) from None
+
+
 def _find(name: str) -> Path:
     if name in available():
         return directory() / f"{name}.yaml"

@@ -28,7 +28,7 @@ def _duration(value: object) -> int:
     """A duration of a file, in nanoseconds."""
     if isinstance(value, str | int | float):
         return parse_duration(value)
-    raise ValueError(f"{value!r} is no duration; write 250ms, 1s, 2m or a number of seconds")
+    raise ValueError(f"{value!r} is no duration; write 250ms, 1s, 2m, 1h or a number of seconds")
 
 
 Duration = Annotated[int, BeforeValidator(_duration)]

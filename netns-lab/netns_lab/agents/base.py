@@ -7,6 +7,7 @@ it prints. A new agent is one module with a subclass of `Agent` and one line in 
 from __future__ import annotations
 
 import signal
+import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -43,6 +44,17 @@ class Agent(ABC):
     @abstractmethod
     def missing(cls) -> str | None:
         """What this machine lacks to run this kind of agent, and how to get it; None where nothing is missing."""
+
+    @classmethod
+    def version(cls) -> str:
+        """What it says about its version, in one line."""
+        done = subprocess.run([cls.program(), "--version"], capture_output=True, text=True, check=False)
+        return next(iter((done.stdout or done.stderr).splitlines()), "")
+
+    @classmethod
+    def program(cls) -> str:
+        """The program that is started."""
+        return cls.kind
 
     @classmethod
     def unable(cls, service: Service, faults: Collection[str]) -> str | None:
