@@ -36,12 +36,16 @@ class Recorder:
     def __init__(self, capture: BufferedWriter) -> None:
         self._capture = capture
         self._lines: list[str] = []
+        self._held: set[tuple[str, str]] = set()
 
     def addresses(self, node: str, opened: socket.socket) -> None:
-        """Note the address events of a node."""
+        """Note which addresses a node gets and loses; that the lifetime of one begins anew is no news."""
         now = time.monotonic_ns()
         try:
             for address, held in sockets.read_addresses(opened):
+                if held == ((node, address) in self._held):
+                    continue
+                self._held ^= {(node, address)}
                 self._note(now, "address", {"node": node, "address": address, "held": held})
         except sockets.LostEventsError:
             self._note(now, "lost_events", {"node": node})
