@@ -87,6 +87,7 @@ class Settings(BaseModel):
         service_time: how long a web server takes for an answer.
         tls: the proxies speak https as well, on port 443, with a certificate that `trusted.pem` proves.
         access_switches: nodes with a switch of their own.
+        pause: how long `wait: pause` takes.
         runs: how often the scenario is run; times are judged by their medians.
     """
 
@@ -109,6 +110,7 @@ class Settings(BaseModel):
     service_time: Duration = 0
     tls: bool = False
     access_switches: tuple[str, ...] = ()
+    pause: Duration = 30_000 * MS
     runs: int = Field(default=1, ge=1, le=99)
 
     @field_validator("version", mode="before")

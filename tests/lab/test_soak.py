@@ -60,11 +60,6 @@ def test_lateness_is_told_by_percentile() -> None:
     assert begun().lateness() == {}
 
 
-def test_a_renewal_of_the_address_is_no_change() -> None:
-    tally = begun(address(1, "n1"), address(1000, "n1"))
-    assert (tally.changes, tally.disturbances) == ([], 0)
-
-
 @pytest.mark.parametrize(
     ("event", "what"),
     [

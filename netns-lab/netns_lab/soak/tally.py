@@ -58,7 +58,6 @@ class Tally(History):
         self._quiet: str | None = None
         self._streams: dict[tuple[str, int, str], _Stream] = {}
         self._last: dict[str, int] = {}
-        self._held: dict[str, bool] = {}
         self._recent: deque[dict[str, Any]] = deque(maxlen=_RECENT)
         super().__init__()
 
@@ -78,8 +77,8 @@ class Tally(History):
             if event.kind == "advert":
                 self._count(event)
                 continue
-            if event.kind == "address" and event["address"] == self._address and not self._changes(event):
-                continue  # a renewal
+            if event.kind == "address" and event["address"] == self._address and self._quiet is not None:
+                self._change(event)
             kept.append(event)
         super().extend(kept)
 
@@ -105,17 +104,11 @@ class Tally(History):
         if node != self._quiet or event["priority"] == 0:
             self._disturbed(event.t, f"{node} advertises priority {event['priority']}")
 
-    def _changes(self, event: Event) -> bool:
-        """Whether an address came or went, and not only its renewal."""
+    def _change(self, event: Event) -> None:
         node, held = event["node"], bool(event["held"])
-        if self._held.get(node, False) == held:
-            return False
-        self._held[node] = held
-        if self._quiet is not None:
-            if len(self.changes) < _MOST:
-                self.changes.append((event.t, node, held))
-            self._disturbed(event.t, f"{node} {'gets' if held else 'loses'} the address")
-        return True
+        if len(self.changes) < _MOST:
+            self.changes.append((event.t, node, held))
+        self._disturbed(event.t, f"{node} {'gets' if held else 'loses'} the address")
 
     def _disturbed(self, t: int, what: str) -> None:
         self.disturbances += 1
