@@ -8,7 +8,7 @@ removes it when its lease runs out, seconds later; the guardian is faster. The l
 is in memory, and another one, after killing it, when it dies or looks no more. It waits for one of two things:
 
 - **Death**: the agent's pidfd says so at once. The guardian hands over as a stop does: it says priority 0, keeps the
-  addresses until the successor's first advertisement (or as long as one may take to come), then removes them. A planned
+  addresses until 20 ms after the successor's first advertisement (or as long as one may take to come). A planned
   stop leaves nothing to guard, and then nothing is done.
 - **A freeze**: the stamp is older than allowed, on two looks 10 ms apart. The agent may go on at any moment, so the
   guardian is quick: it writes its word, says priority 0 twice within 2 ms, removes the addresses. An agent that wakes
@@ -58,6 +58,7 @@ _NAME: Final = b"vrrpd-guardian"
 _PRIORITY: Final = 2
 _SECOND_LOOK: Final = 0.01  # seconds after the first
 _REPEAT: Final = 0.0015  # seconds between the two advertisements of priority 0
+_LINGER: Final = 0.02  # seconds from the successor's first advertisement until it surely has the addresses
 _LAST_WORDS: Final = 1.0  # seconds from the end of the agent's socket to the end of the agent
 _ANSWER: Final = 1.0  # seconds that the kernel may take for a list of addresses
 _ROUNDS: Final = 5  # of removing and looking again
@@ -230,12 +231,15 @@ class _Guardian:
         self._say_zeros()
         awaited = {each for cover in waiting.values() for each in cover.addresses}
         self._remove(self._addresses - awaited)
-        began = time.monotonic()
+        until = {listener: time.monotonic() + cover.wait for listener, cover in waiting.items()}
         while waiting:
-            waited = time.monotonic() - began
-            left = min(cover.wait for cover in waiting.values()) - waited
+            left = min(until[listener] for listener in waiting) - time.monotonic()
             heard, _, _ = select.select(waiting, [], [], max(left, 0))
-            done = [each for each, cover in waiting.items() if cover.wait <= waited or _succeeds(each, cover, heard)]
+            now = time.monotonic()
+            for listener, cover in waiting.items():
+                if _succeeds(listener, cover, heard):
+                    until[listener] = min(until[listener], now + _LINGER)
+            done = [listener for listener in waiting if until[listener] <= now]
             self._remove({each for listener in done for each in waiting.pop(listener).addresses})
 
     def _say_zeros(self) -> None:

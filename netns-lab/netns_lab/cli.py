@@ -21,7 +21,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from netns_lab import helper, keeper
+from netns_lab import compare, helper, keeper
 from netns_lab.agents.registry import AGENTS, agent_class
 from netns_lab.demo import demonstrate
 from netns_lab.errors import CannotRunError, LabError
@@ -29,7 +29,7 @@ from netns_lab.expressions import SECOND, parse_duration
 from netns_lab.faults.registry import FAULTS
 from netns_lab.judges.base import Outcome
 from netns_lab.kernel import require_root
-from netns_lab.results import show_results, write_json
+from netns_lab.results import advancing, show_results, write_json
 from netns_lab.rundir import BASE, PREFIX, sweep
 from netns_lab.runner import Result, run_scenario, unable, worst
 from netns_lab.scenario import available, load, settings_of
@@ -98,6 +98,27 @@ def run(
         raise CannotRunError("nothing of that can be run")
     show_results(_CONSOLE, results)
     sys.exit(0 if worst(result.outcome for result in results) is Outcome.PASSED else 1)
+
+
+@group.command("compare")
+@click.argument("names", nargs=-1, required=True, metavar="NAME|FILE...")
+@click.option("--runs", type=click.IntRange(1, 99), default=5, show_default=True, help="Run each so often with each.")
+@_set
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures as one JSON object.")
+def compare_agents(names: Sequence[str], runs: int, changes: Sequence[str], json_file: Path | None) -> None:
+    """Run scenarios with vrrpd and with keepalived in turn, medians side by side; vrrpd's verdict counts."""
+    require_root()
+    for kind in compare.AGENTS:
+        agent_class(kind)
+    scenarios = [load(name, {**_pairs(changes), "runs": str(runs)}) for name in names]
+    done: list[compare.Comparison] = []
+    with advancing(_CONSOLE, len(scenarios) * runs * len(compare.AGENTS)) as (tell, advance):
+        for scenario in scenarios:
+            done.append(compare.compare(scenario, tell, advance))
+            compare.show(_CONSOLE, done[-1])
+            if json_file is not None:
+                compare.write(json_file, done)
+    sys.exit(0 if worst(each.own.outcome for each in done) is Outcome.PASSED else 1)
 
 
 @group.command()

@@ -66,6 +66,11 @@ class Agent(ABC):
         """
         return None
 
+    @classmethod
+    def remark(cls, service: Service) -> str | None:
+        """How what it runs differs from what is asked, in one line; None where it does what is asked."""
+        return None
+
     @abstractmethod
     def configuration(self) -> str:
         """The text of its configuration file."""
