@@ -243,7 +243,12 @@ class _Desk:
             raise LookupError("it was not in the configuration when the agent started; restart the agent")
 
     def _fork_guardian(self, who: rights.Account, ancillary: list[tuple[int, int, bytes]]) -> None:
-        """Fork a guardian. Where that fails, its end of the channel is closed, and the agent asks again."""
+        """Fork a guardian. Where that fails, its end of the channel is closed, and the agent asks again.
+
+        The one before goes first: one that was stopped would act on what it knew then, should it go on.
+        """
+        for pidfd in self._guardians:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         descriptors = [d for _, _, data in ancillary for (d,) in struct.iter_unpack("i", data)]
         with contextlib.suppress(OSError):
             pid = os.fork() if len(descriptors) == 3 else -1

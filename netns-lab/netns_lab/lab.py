@@ -14,6 +14,7 @@ away, the next lab does before it starts.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import time
 from contextlib import AbstractContextManager
@@ -44,11 +45,19 @@ class Lab:
         history: what was seen on the wires and in the kernels, and what was done.
     """
 
-    def __init__(self, plan: Topology | None = None) -> None:
+    def __init__(self, plan: Topology | None = None, history: History | None = None, *, captures: bool = True) -> None:
+        """Plan a lab; it is built when its block is entered.
+
+        Args:
+            plan: what it is made of.
+            history: where to write what is seen; None for a new one.
+            captures: whether every VRRP packet is kept.
+        """
         self.topology = plan or Topology()
         self.nodes: dict[str, Node] = {}
         self.agents: dict[str, Agent] = {}
-        self.history = History()
+        self.history = history or History()
+        self._captures = captures
         self._resources = contextlib.ExitStack()
         self._directory: RunDirectory | None = None
         self._switch: socket.socket | None = None
@@ -235,7 +244,8 @@ class Lab:
         self._switch = switch
         nodes = [host.name for host in self.members()]
         ports = [port for name in self.nodes for port in self.topology.ports(name)]
-        self._recorder = Recorder(directory.prefix, nodes, ports, directory.path)
+        capture = self.capture if self._captures else Path(os.devnull)
+        self._recorder = Recorder(directory.prefix, nodes, ports, directory.path, capture)
         self._resources.enter_context(self._recorder.run(self.history))
 
     def _of_role(self, role: Role) -> list[Node]:

@@ -28,7 +28,7 @@ def _duration(value: object) -> int:
     """A duration of a file, in nanoseconds."""
     if isinstance(value, str | int | float):
         return parse_duration(value)
-    raise ValueError(f"{value!r} is no duration; write 250ms, 1s, 2m or a number of seconds")
+    raise ValueError(f"{value!r} is no duration; write 250ms, 1s, 2m, 1h or a number of seconds")
 
 
 Duration = Annotated[int, BeforeValidator(_duration)]
@@ -87,6 +87,7 @@ class Settings(BaseModel):
         service_time: how long a web server takes for an answer.
         tls: the proxies speak https as well, on port 443, with a certificate that `trusted.pem` proves.
         access_switches: nodes with a switch of their own.
+        pause: how long `wait: pause` takes.
         runs: how often the scenario is run; times are judged by their medians.
     """
 
@@ -109,6 +110,7 @@ class Settings(BaseModel):
     service_time: Duration = 0
     tls: bool = False
     access_switches: tuple[str, ...] = ()
+    pause: Duration = 30_000 * MS
     runs: int = Field(default=1, ge=1, le=99)
 
     @field_validator("version", mode="before")

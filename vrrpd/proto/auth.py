@@ -40,7 +40,7 @@ REMEMBERED_IN_MULTICAST = 4
 
 MOST_SIGHTINGS = 64
 SEAL_SLACK = 100 * MS
-"""A step of our clock up to here needs no new seal; the numbers of one begin so far above all that were sent."""
+"""By so much the numbers of who signs in our place are ahead of ours; half of it our clock may gain meanwhile."""
 
 PACE_SLACK = 100 * MS
 PACE_SPAN = 60 * SECOND
@@ -164,12 +164,12 @@ class Authenticator:
     def delegate(self, at: Instant) -> Seal:
         """What another process needs to sign in our place from now on."""
         key_id = self.hmac.active_key
-        following = self._next_sequence(self.clock.read(at)) + wire.FRACTION + clock_sequence(SEAL_SLACK)
+        following = self._next_sequence(self.clock.read(at)) + clock_sequence(SEAL_SLACK)
         return Seal(key_id, self.hmac.keys[key_id], difference(following, clock_sequence(at.now)))
 
     def outdated(self, seal: Seal | None, at: Instant) -> bool:
         """Whether this process has to delegate anew, because its clock was set since."""
-        return self.signs and (seal is None or abs(nanoseconds(self.delegate(at).ahead - seal.ahead)) > SEAL_SLACK)
+        return self.signs and (seal is None or abs(nanoseconds(self.delegate(at).ahead - seal.ahead)) > SEAL_SLACK // 2)
 
     def _next_sequence(self, time: int) -> int:
         sequence = clock_sequence(time)

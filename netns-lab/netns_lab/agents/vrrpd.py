@@ -38,6 +38,11 @@ class Vrrpd(Agent):
         """What this machine lacks to run it."""
         return None if cls.executable() else "the command vrrpd; install this package with pip"
 
+    @classmethod
+    def program(cls) -> str:
+        """The program that is started."""
+        return cls.executable() or cls.kind
+
     @property
     def file(self) -> Path:
         """The configuration file, the same one for all nodes."""
@@ -65,9 +70,8 @@ class Vrrpd(Agent):
         text = self.configuration()
         if not self.file.exists() or self.file.read_text() != text:
             self.file.write_text(text)
-        executable = self.executable() or "vrrpd"
         # As root, also where a user vrrpd exists: a lab's files are root's, and a lab is the same on every machine.
-        run = [executable, "run", "-c", str(self.file), "--control", str(self.control), "--user", "root"]
+        run = [self.program(), "run", "-c", str(self.file), "--control", str(self.control), "--user", "root"]
         self.node.start("agent", run)
 
     def wait_ready(self, timeout: float = 10) -> None:
@@ -107,8 +111,7 @@ class Vrrpd(Agent):
 
     def _ask(self, command: str, *options: str) -> subprocess.CompletedProcess[str]:
         """Run a command against the agent."""
-        executable = self.executable() or "vrrpd"
-        return self.node.run(executable, command, "--control", str(self.control), *options, timeout=30)
+        return self.node.run(self.program(), command, "--control", str(self.control), *options, timeout=30)
 
     def _router(self, router: VirtualRouter, index: int) -> dict[str, Any]:
         """What the file says about a router; no more than it must."""
