@@ -201,7 +201,7 @@ class Authenticator:
         times = self.clock.candidates(at)
         time = self._nearest(trailer.sequence, times) if self._timed else times[0]
         if time is None:
-            return self._judge_stale(source, message, trailer, at)
+            return self._judge_stale(source, message, trailer, at, times[0])
         key = self._keys.get(trailer.key_id)
         if key is None:
             return self._refuse(source, at, Reason.UNKNOWN_KEY, f"signed with key {trailer.key_id}, which we lack")
@@ -226,7 +226,9 @@ class Authenticator:
     def _nearest(self, sequence: int, times: Sequence[int]) -> int | None:
         """The time that a sequence number agrees with best; None where it is outside the window of all."""
         near = [time for time in times if self._near(sequence, time)]
-        return min(near, key=lambda time: abs(_ahead(sequence, time)), default=None)
+        if len(near) > 1:
+            return min(near, key=lambda time: abs(_ahead(sequence, time)))
+        return near[0] if near else None
 
     def _passes(self, sequence: int, mark: int, times: Sequence[int]) -> bool:
         """Whether a sequence number is after the mark; by the clocks, a mark outside all windows holds nobody up.
@@ -235,9 +237,9 @@ class Authenticator:
         """
         return difference(sequence, mark) > 0 or (self._timed and not any(self._near(mark, time) for time in times))
 
-    def _judge_stale(self, source: Address, message: bytes, trailer: Trailer, at: Instant) -> Drop:
-        """A time that is not ours: refused, but looked at."""
-        seconds = _ahead(trailer.sequence, self.clock.read(at)) / SECOND
+    def _judge_stale(self, source: Address, message: bytes, trailer: Trailer, at: Instant, time: int) -> Drop:
+        """A time that is not ours (`time`): refused, but looked at."""
+        seconds = _ahead(trailer.sequence, time) / SECOND
         detail = f"signed {abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} our clock"
         drop = self._refuse(source, at, Reason.STALE, detail)
         mark, key = self._marks.get(source), self._keys.get(trailer.key_id)
