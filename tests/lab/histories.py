@@ -60,6 +60,9 @@ class Story:
     def lost_events(self, at: float) -> Story:
         return self._add(at, "lost_events", node="n1")
 
+    def flooded(self, at: float, sent: int, processor_s: dict[str, float]) -> Story:
+        return self._add(at, "flooded", recipe="junk", sent=sent, seconds=10.0, processor_s=processor_s)
+
     def judged(self, judge: str, **options: Any) -> Finding:
         return JUDGES[judge](Case(self.history, ADDRESS, options))
 

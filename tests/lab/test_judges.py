@@ -321,3 +321,19 @@ def test_tshark_tells_a_good_advertisement_from_a_bad_one(tmp_path: Path) -> Non
 
 def test_packets_are_unknown_where_tshark_never_looked() -> None:
     assert failover().judged("wellformed").outcome is UNKNOWN
+
+
+def test_a_flood_says_what_it_cost_and_too_small_a_one_proves_nothing() -> None:
+    story = Story().step(0, "x", mark="x").flooded(10, 150_000, {"n1": 1.0, "n2": 0.5})
+    assert story.judged("flooded", after="x", packets=200_000).outcome is UNKNOWN
+    finding = story.flooded(20, 50_000, {"n1": 3.0, "n2": 0.5}).judged("flooded", after="x", packets=200_000)
+    assert finding.outcome is PASSED
+    assert finding.measured == "200000 in 20.0 s; processor: n1 20 %, n2 5 %"
+
+
+def test_of_very_many_changes_the_first_are_named() -> None:
+    story = Story().holds(0, "n1").step(10, "x", mark="x")
+    for at in range(20, 40, 2):
+        story.lets_go(at, "n1").holds(at + 1, "n1")
+    finding = story.end(50).judged("no_change", after="x")
+    assert finding.measured.endswith("n1 gets it after 13.0 ms, and 16 more")
