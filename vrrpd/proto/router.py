@@ -19,8 +19,8 @@ that includes ourselves). An Active of long standing that hears a higher priorit
 just taken the role is in a contest, and drops its addresses before anything else.
 
 A Backup that hears somebody who cannot prove who it is **hesitates**. Until it has believed anybody since its start it
-does so as long as that goes on, for its own key or clock may be the wrong one; later only for an authentic one, whose
-clock differs, and at most one Active_Down_Interval longer than without.
+does so as long as that goes on and two Active_Down_Intervals more, in which others take over, for its own key or clock
+may be the wrong one; later only for an authentic one, whose clock differs, and at most one longer than without.
 
 Who was away (`Overslept`) goes back to Backup from wherever it was, without a word, and listens as after a start. An
 advertisement that is heard in Initialize changes nothing. What breaks a MUST on purpose: README, table of deviations.

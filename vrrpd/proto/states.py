@@ -49,12 +49,12 @@ class Backup:
             now: when it was heard.
             wait: our Active_Down_Interval.
             believed_at: when an advertisement was last accepted; None since the start: then our own key or clock may
-                be the wrong one, and there is no bound.
+                be the wrong one, there is no bound, and after the silence the others go first.
             authentic: True where only the clocks differ; others are worth no hesitation once somebody was believed.
         """
-        down_at = now + wait
+        down_at = now + 2 * wait
         if believed_at is not None:
-            down_at = min(down_at, believed_at + 2 * wait) if authentic else 0
+            down_at = min(now + wait, believed_at + 2 * wait) if authentic else 0
         return replace(self, down_at=max(self.down_at, down_at))
 
 

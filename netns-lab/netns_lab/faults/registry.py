@@ -11,11 +11,13 @@ from netns_lab.faults.address import AddressDeleted
 from netns_lab.faults.agent import AgentDrained, AgentKilled, AgentStopped
 from netns_lab.faults.base import Fault
 from netns_lab.faults.cable import CablePulled, SecondCablePulled
+from netns_lab.faults.clock import ClockJumped
 from netns_lab.faults.hang import AgentAndHelpersKilled, AgentFrozen
 from netns_lab.faults.health import HealthBad
 from netns_lab.faults.path import GatewayLost, WebsLost
 from netns_lab.faults.power import PowerCut
 from netns_lab.faults.proxy import CertificateWrong, ProxyFrozen, ProxyKilled, ProxyReloaded, ProxyRestarted
+from netns_lab.faults.replay import AdvertsReplayed
 from netns_lab.faults.switch import PortBlocked, SwitchDead
 from netns_lab.faults.web import WebBad, WebKilled
 from netns_lab.history import HEALED
@@ -41,6 +43,8 @@ _ALL: Sequence[Fault] = (
     AgentFrozen(),
     AgentAndHelpersKilled(),
     AddressDeleted(),
+    AdvertsReplayed(),
+    ClockJumped(),
     AgentDrained(),
     PowerCut(),
 )
