@@ -158,6 +158,11 @@ class Lab:
             lambda: f"{node} to be the only holder of {address} (now: {sorted(self.history.holders(address))})",
         )
 
+    def wait_held(self, timeout: float = 10) -> None:
+        """Wait until any node holds the shared address."""
+        address = next(iter(self.agents.values())).service.address
+        wait_until(lambda: bool(self.history.holders(address)), timeout, f"anybody to hold {address}")
+
     def wait_advert(self, node: str, timeout: float = 10) -> None:
         """Wait until the next advertisement of `node` enters the switch."""
         since = time.monotonic_ns()
@@ -238,7 +243,8 @@ class Lab:
         topology.build(self.topology, directory.prefix)
         for host in self.topology.hosts():
             namespace = directory.prefix + host.name
-            self.nodes[host.name] = Node(host, namespace, directory.path / host.name)
+            clock = self.topology.clocks and host.role is Role.NODE
+            self.nodes[host.name] = Node(host, namespace, directory.path / host.name, clock=clock)
             self._resources.callback(self.nodes[host.name].kill_all)
         switch = self._resources.enter_context(kernel.control_socket(directory.prefix + SWITCH))
         self._switch = switch

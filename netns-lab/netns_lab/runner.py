@@ -233,9 +233,14 @@ def start_all(lab: Lab, scenario: Scenario, kind: str) -> None:
     """Start the proxies, then the agents of all nodes at once, and wait until they are ready."""
     if scenario.settings.webs:
         lab.start_proxies()
-    agents = [lab.start_agent(name, kind, scenario.service, ready=None) for name in scenario.settings.names()]
+    settings = scenario.settings
+    names = [name for name in settings.names() if name != settings.wrong_key]
+    agents = [lab.start_agent(name, kind, settings.service(name), ready=None) for name in names]
     for agent in agents:
         agent.wait_ready()
+    if odd := settings.wrong_key:
+        lab.wait_held(30)
+        lab.start_agent(odd, kind, settings.service(odd))
 
 
 def _do(lab: Lab, step: Step, settings: Settings, tell: Tell) -> None:

@@ -29,6 +29,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from netns_lab.errors import CannotRunError
 from netns_lab.expressions import MS, NAMES, evaluate
+from netns_lab.faults.clock import ClockJumped
 from netns_lab.faults.registry import FAULTS
 from netns_lab.judges.registry import JUDGES
 from netns_lab.service import Service
@@ -145,6 +146,8 @@ class Scenario(BaseModel):
                 raise ValueError(f"{expectation.judge} counts requests; set probe to http or http-kept")
             if "network" in expectation.options and not self.settings.group:
                 raise ValueError(f"{expectation.judge} is about the second network; set group to true")
+        if not self.settings.clocks and ClockJumped.kind in self.faults():
+            raise ValueError(f"{ClockJumped.kind} is about the nodes' clocks; set clocks to true")
         known = self.settings.names() + self.settings.web_names()
         for name in self._named():
             if name not in known:
@@ -157,6 +160,8 @@ class Scenario(BaseModel):
 
     def _named(self) -> Iterator[str]:
         yield from self.settings.access_switches
+        if self.settings.wrong_key:
+            yield self.settings.wrong_key
         for first in self.steps:
             for step in first.everything():
                 if name := step.settle or step.advert or step.node:

@@ -114,6 +114,7 @@ class Topology:
         networks: 2: every node has a second cable.
         service_time_ms: how long a web server takes for an answer.
         tls: the proxies speak https as well.
+        clocks: each node has a wall clock of its own.
     """
 
     nodes: Sequence[str] = ("n1", "n2", "n3")
@@ -122,6 +123,7 @@ class Topology:
     networks: int = 1
     service_time_ms: int = 0
     tls: bool = False
+    clocks: bool = False
 
     def hosts(self) -> Iterator[Host]:
         """Every host, nodes first in their order."""

@@ -132,11 +132,32 @@ def test_it_takes_over_all_the_same_when_the_other_falls_silent() -> None:
 
     lb1.crash()
     since = network.now
-    network.run(2 * DOWN)
+    network.run(3 * DOWN)
 
     assert network.holders() == ["lb2"]
-    assert network.dark(since=since) <= DOWN
+    assert network.dark(since=since) <= 2 * DOWN
     assert lb2.group.members[0].counters.adverts_received == 0
+
+
+@pytest.mark.parametrize("name", ["lb2", "lb3"])
+@pytest.mark.parametrize("odd", ["key", "clock"])
+def test_where_the_active_dies_without_a_word_the_odd_one_of_the_others_lets_them_go_first(name: str, odd: str) -> None:
+    agents = made(3)
+    network = agents[0].network
+    for agent in agents:
+        if agent.name == name and odd == "key":
+            give(agent, replace(HMAC, ring=(STRANGE,)))
+        elif agent.name == name:
+            agent.clock_error = HOUR
+        agent.start()
+    network.run(10 * SECOND)
+    assert network.holders() == ["lb1"]
+
+    agents[0].crash()
+    network.run(30 * SECOND)
+
+    assert network.holders() == [({"lb2", "lb3"} - {name}).pop()]
+    assert network.doubled() == 0
 
 
 def test_a_node_that_asks_for_signatures_too_early_takes_nothing_from_one_that_does_not_sign() -> None:

@@ -214,8 +214,8 @@ BACKUP = [
     Row(replace(WATCHING, down_at=NOW + 5), heard(0), (), replace(WATCHING, down_at=NOW + 5)),
     Row(WATCHING, heard(0, LOWER), (), WATCHING),
     # nobody was believed since the start
-    Row(WATCHING, FORGED, (), replace(WATCHING, down_at=NOW + DOWN, unproven=HIGHER)),
-    Row(WATCHING, SKEWED, (), replace(WATCHING, down_at=NOW + DOWN, unproven=HIGHER)),
+    Row(WATCHING, FORGED, (), replace(WATCHING, down_at=NOW + 2 * DOWN, unproven=HIGHER)),
+    Row(WATCHING, SKEWED, (), replace(WATCHING, down_at=NOW + 2 * DOWN, unproven=HIGHER)),
     Row(WATCHING, ActiveLeft(), (), replace(WATCHING, down_at=NOW + SKEW)),
     # an unhealthy node waits the skew of priority 1, 255/256 s, which is 933.59 ms longer
     Row(WATCHING, FAILED, (), replace(WATCHING, down_at=NOW + ms(900) + ms(933.59375))),

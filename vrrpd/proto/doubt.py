@@ -3,8 +3,8 @@
 Owns what one virtual router remembers of that: whom it believed, and whether it has reason to doubt itself. The rules:
 
 - A Backup **hesitates** while somebody advertises whom it cannot believe. Until it has believed anybody since its start
-  it does so as long as that goes on; later only for an authentic one, whose clock differs, and at most one
-  Active_Down_Interval longer than without.
+  it does so as long as that goes on, and two Active_Down_Intervals more, in which others take over; later only for an
+  authentic one, whose clock differs, and at most one Active_Down_Interval longer than without.
 - A Backup that hesitates while it has believed nobody is **doubted**, until it believes somebody or starts anew. If it
   becomes Active (the link was cut, the other died) and hears such a one again, it gives way at once: of the two it is
   probably the one that is wrong, and a third node may have taken over that is right.
@@ -52,11 +52,11 @@ class Doubt:
             now: when.
             wait: our Active_Down_Interval.
         """
-        down_at = now + wait
         if self.believed_at is None:
             self.of_ourselves = True
+            down_at = now + 2 * wait
         else:
-            down_at = min(down_at, self.believed_at + 2 * wait) if event.authentic else 0
+            down_at = min(now + wait, self.believed_at + 2 * wait) if event.authentic else 0
         return replace(state, down_at=down_at, unproven=event.source) if down_at > state.down_at else state
 
     def gives_way(self, *, loses: bool, in_contest: bool) -> bool:

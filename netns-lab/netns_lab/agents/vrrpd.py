@@ -45,8 +45,8 @@ class Vrrpd(Agent):
 
     @property
     def file(self) -> Path:
-        """The configuration file, the same one for all nodes."""
-        return self.shared / "vrrpd.yaml"
+        """The configuration file, the same one for all nodes; with a key each has its own, as keys may differ."""
+        return (self.node.directory if self.service.key else self.shared) / "vrrpd.yaml"
 
     @property
     def control(self) -> Path:
@@ -131,6 +131,8 @@ class Vrrpd(Agent):
             said["priority"] = dict(service.priorities)
         if not service.preempt:
             said["preempt"] = False
+        if service.key:
+            said["auth"] = {"hmac": {"keys": {1: service.key}}}
         if tracked := service.tracked(index):
             said["track"] = [_track(track) for track in tracked]
         return said
