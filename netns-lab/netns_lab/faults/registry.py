@@ -14,6 +14,7 @@ from netns_lab.faults.cable import CablePulled, SecondCablePulled
 from netns_lab.faults.flood import (
     FloodGroup,
     FloodPeer,
+    FloodSigned,
     FloodStranger,
     ForgedChecksum,
     ForgedHops,
@@ -63,6 +64,7 @@ _ALL: Sequence[Fault] = (
     ForgedInterval(),
     ForgedJunk(),
     FloodPeer(),
+    FloodSigned(),
     FloodGroup(),
     FloodStranger(),
 )
