@@ -40,6 +40,7 @@ class Forgery:
         hops: TTL or hop limit.
         spoilt: its checksum is wrong.
         message: bytes in place of the VRRP message.
+        trailer: a signature (of keepalived 2.4.2 and later), which the checksum covers in IPv6.
     """
 
     source: str
@@ -51,6 +52,7 @@ class Forgery:
     hops: int = 255
     spoilt: bool = False
     message: bytes | None = None
+    trailer: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Target:
         vrid: Virtual Router Identifier of the service.
         interval_cs: its advertisement interval.
         addresses: its shared addresses, without lengths.
+        now_s: UTC in seconds, for signatures.
     """
 
     family: Family
@@ -74,6 +77,7 @@ class Target:
     vrid: int
     interval_cs: int
     addresses: Sequence[str]
+    now_s: int = 0
 
     def forged(self, source: str, destination: str | None = None) -> Forgery:
         """An advertisement in which everything is right but its sender."""
@@ -122,6 +126,12 @@ def _peer(target: Target, chance: random.Random) -> list[Forgery]:
     return _checksum(target, chance) + _interval(target, chance) * (VARIETY // 4)
 
 
+def _signed(target: Target, chance: random.Random) -> list[Forgery]:
+    """Signatures of the right form, with a key that the forger does not have; their time is right, and grows stale."""
+    begin = struct.pack("!BBHIHH", 1, 1, 0, target.now_s, 0, 0)
+    return [replace(target.forged(target.peer), trailer=begin + chance.randbytes(16)) for _ in range(VARIETY)]
+
+
 def _group(target: Target, chance: random.Random) -> list[Forgery]:
     bad = [*_checksum(target, chance), *_hops(target, chance), *_vrid(target, chance), *_junk(target, chance)]
     return [replace(each, source=chance.choice(target.strangers()), destination=GROUPS[target.family]) for each in bad]
@@ -137,6 +147,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "interval": _interval,
         "junk": _junk,
         "peer": _peer,
+        "signed": _signed,
         "group": _group,
     }
 )
@@ -154,9 +165,10 @@ def packet(forgery: Forgery) -> bytes:
     if message is None:
         listed = b"".join(ip_address(address).packed for address in forgery.addresses)
         head = struct.pack("!BBBBH", 0x31, forgery.vrid, forgery.priority, len(forgery.addresses), forgery.interval_cs)
-        pseudo = source.packed + destination.packed + struct.pack("!HH", VRRP, len(head) + 2 + len(listed))
-        checksum = _internet_checksum(pseudo + head + listed) ^ (0x5555 if forgery.spoilt else 0)
-        message = head + struct.pack("!H", checksum) + listed
+        covered = head + listed + (b"" if isinstance(source, IPv4Address) else forgery.trailer)
+        pseudo = source.packed + destination.packed + struct.pack("!HH", VRRP, len(covered) + 2)
+        checksum = _internet_checksum(pseudo + covered) ^ (0x5555 if forgery.spoilt else 0)
+        message = head + struct.pack("!H", checksum) + listed + forgery.trailer
     if isinstance(source, IPv4Address):
         fields = (0x45, 0xC0, 20 + len(message), 0, 0, forgery.hops, VRRP, 0)  # the kernel adds the header's checksum
         return struct.pack("!BBHHHBBH", *fields) + source.packed + destination.packed + message

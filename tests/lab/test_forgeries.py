@@ -48,6 +48,7 @@ WRONG: dict[str, Callable[[Any], bool]] = {
     "vrid": lambda p: p.src == TARGET.peer and p[VRRPv3].vrid != 51,
     "own": lambda p: p.src == TARGET.address == p.dst,
     "interval": lambda p: p.src == TARGET.peer and p[VRRPv3].adv == 0,
+    "signed": lambda p: p.src == TARGET.peer and len(bytes(p)) == 20 + 12 + 28 and bytes(p)[32:34] == b"\x01\x01",
     "junk": lambda p: p.src == TARGET.peer,
     "group": lambda p: p.dst == "224.0.0.18" and p.src != TARGET.peer,
 }

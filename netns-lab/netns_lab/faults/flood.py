@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -126,6 +127,15 @@ class FloodPeer(_Forged):
     seconds: ClassVar[int] = 10
 
 
+class FloodSigned(_Forged):
+    """For long, by somebody who does not have the key."""
+
+    kind: ClassVar[str] = "flood-signed"
+    summary: ClassVar[str] = "forged signatures in a peer's name, 20 000 a second for 10 s"
+    recipe: ClassVar[str] = "signed"
+    seconds: ClassVar[int] = 10
+
+
 class FloodGroup(_Forged):
     """For long, to everybody."""
 
@@ -155,6 +165,7 @@ def _target(lab: Lab, node: str) -> Target:
         vrid=service.vrid,
         interval_cs=service.interval_ms // 10,
         addresses=[address.partition("/")[0] for address in service.advertised],
+        now_s=int(time.clock_gettime(time.CLOCK_REALTIME)),
     )
 
 

@@ -16,6 +16,7 @@ from netns_lab.faults.direction import CableDeaf, CableMute
 from netns_lab.faults.flood import (
     FloodGroup,
     FloodPeer,
+    FloodSigned,
     FloodStranger,
     ForgedChecksum,
     ForgedHops,
@@ -75,6 +76,7 @@ _ALL: Sequence[Fault] = (
     ForgedInterval(),
     ForgedJunk(),
     FloodPeer(),
+    FloodSigned(),
     FloodGroup(),
     FloodStranger(),
 )
