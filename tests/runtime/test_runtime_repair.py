@@ -19,7 +19,7 @@ async def test_it_is_back_at_once_announced_and_an_alarm_names_the_program(lan: 
     assert lb1.host.holds(VIP)
     assert lan.told("lb1", "claims", since=start)
     assert lb1.alarms()["address_stolen"] == (
-        "10.0.0.100/24 was taken from us on eth0 by meddler (pid 4242): make it leave the address alone"
+        "10.0.0.100/24 was removed from eth0 by meddler (pid 4242): make it leave the address alone"
     )
     await trio.sleep(62)
     assert lb1.alarms() == {}
@@ -84,7 +84,7 @@ async def test_an_address_that_somebody_makes_his_own_is_ours_again_at_once(lan:
     lb1.host.configure("eth0", VIP)  # as `ip address replace` does: no tag, no lifetime
     await trio.sleep(0.05)
     assert lb1.host.addresses[lb1.host.link("eth0").index, VIP].ours
-    assert "was taken from us on eth0 by meddler (pid 4242)" in lb1.alarms()["address_stolen"]
+    assert "was changed on eth0 by meddler (pid 4242)" in lb1.alarms()["address_stolen"]
     for _ in range(5):
         await trio.sleep(0.5)
         assert lb1.state == "active"

@@ -14,7 +14,7 @@ from collections.abc import Hashable
 from vrrpd.proto.timers import SECOND
 
 WINDOW = 60 * SECOND
-INCIDENT = SECOND // 4
+INCIDENT = SECOND // 10
 """What is removed again within so long after the first time is removed by the same command."""
 
 WORTH_IT = 5

@@ -232,9 +232,9 @@ class Router:
         key = address.index, str(address.address)
         return any(o.standing is Standing.HELD and k == key for m in self.members for k, o in m.outcomes.items())
 
-    def robbed(self, address: KernelAddress, who: str) -> bool:
+    def robbed(self, address: KernelAddress, deed: str) -> bool:
         """Somebody removed an address that we hold, or made it his own; True where it is worth putting back."""
-        detail = f"{address.address} was taken from us on {address.device} by {who}"
+        detail = f"{address.address} was {deed}"
         now = self._services.now()
         if not self.alarms.seen(Code.ADDRESS_STOLEN, f"{detail}: make it leave the address alone", now):
             self._log.info("%s", detail)

@@ -244,25 +244,25 @@ class Runtime:
                 self._addresses.gone(link)
                 return True
             case AddressRemoved(address, by):
-                if self._worth_putting_back(address, by):
+                if self._worth_putting_back(address, by, f"removed from {address.device}"):
                     self._addresses.lost(address)
                 return not address.ours
             case AddressAdded(address, by):
                 if address.ours and address.failed:
                     self._addresses.refused(address)
-                elif not address.ours and self._worth_putting_back(address, by):
+                elif not address.ours and self._worth_putting_back(address, by, f"changed on {address.device}"):
                     self._addresses.changed(address)
                 return not address.ours
             case LinkChanged():
                 return True
 
-    def _worth_putting_back(self, address: KernelAddress, by: int) -> bool:
+    def _worth_putting_back(self, address: KernelAddress, by: int, deed: str) -> bool:
         """What others took is put back, five times a minute; a lease that ran out says that we were not well."""
         router = next((r for r in self.routers.values() if r.holds(address)), None)
         if router is None or by == self._kernel.commands.port:
             return True
         if by:
-            return router.robbed(address, self._kernel.requester(by))
+            return router.robbed(address, f"{deed} by {self._kernel.requester(by)}")
         if self._addresses.ran_out(address):
             router.overslept(f"the lease of {address.address} ran out on {address.device}")
             return False
