@@ -37,6 +37,7 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Never
 
 TAG: Final = 0x56
@@ -105,19 +106,21 @@ class _Cover(NamedTuple):
     addresses: set[Address]
 
 
-def live(channel: int, memory: int, agent: int) -> Never:
+def live(channel: int, memory: int, agent: int, *, settle: Callable[[], None]) -> Never:
     """Be the guardian, in a process forked for it.
 
     Args:
         channel: socket to the agent.
         memory: descriptor of the shared memory.
         agent: pidfd of the agent.
+        settle: gives away all rights that a guardian does not need.
     """
     os.setsid()
     with contextlib.suppress(OSError):
         os.write(os.open("/proc/self/comm", os.O_WRONLY), _NAME)
     with contextlib.suppress(OSError):  # before the loop that it watches (`linux.real_time`), should that spin
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(_PRIORITY))
+    settle()
     last = 2
     for descriptor in [*sorted((channel, memory, agent)), os.sysconf("SC_OPEN_MAX")]:
         os.closerange(last + 1, descriptor)

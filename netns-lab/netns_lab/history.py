@@ -15,6 +15,7 @@ history and nothing else; written to a file it can be judged again, or drawn, by
 | reply        | a probe was answered                 | target, node (who answered), sent |
 | failure      | a request failed (http probes)       | target, sent, reason, `kept`: on a connection that had answered before |
 | probes       | how many probes a target was sent    | target, sent, pace_ns |
+| flooded      | forged packets were sent             | recipe, sent, seconds, processor_s (what each agent used meanwhile) |
 | lost_events  | the kernel dropped address events    | node |
 """  # noqa: E501  the rows of a table
 

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, TypeAlias
 
+from netns_lab.topology import REFERENCE_NUMBER
+
 Decoded: TypeAlias = tuple[str, dict[str, Any]]
 """The kind of a history event and its values."""
 
@@ -27,24 +29,27 @@ _VRRP_HEAD = struct.Struct("!BBBBHH")
 _NEIGHBOUR_ADVERTISEMENT = 136
 
 # What the recorder's sockets let through, in classic BPF (code, jump if true, jump if false, value). The probe's own
-# packets, thousands a second, end here and cost next to nothing.
+# packets, thousands a second, end here and cost next to nothing; so do the forgeries of a flood.
 #
 #     who sent it   4 = outgoing: skipped, so that each frame is seen once, where it enters the switch
-#     EtherType     ARP: taken   IPv4: protocol 112 taken   IPv6: next header 112, or ICMPv6 type 136, taken
+#     EtherType     ARP: taken   IPv4: protocol 112   IPv6: next header 112, or ICMPv6 type 136, which is taken
+#     source MAC    of a VRRP packet: taken, unless it comes from the host `ref`, which takes part in nothing
 FILTER: Sequence[tuple[int, int, int, int]] = (
     (0x28, 0, 0, 0xFFFFF004),  # ldh  [packet type]
-    (0x15, 10, 0, 4),  # jeq  outgoing -> drop
+    (0x15, 14, 0, 4),  # jeq  outgoing -> drop
     (0x28, 0, 0, 12),  # ldh  [12]
-    (0x15, 9, 0, ETH_P_ARP),  # jeq  ARP -> take
+    (0x15, 11, 0, ETH_P_ARP),  # jeq  ARP -> take
     (0x15, 0, 2, ETH_P_IP),
     (0x30, 0, 0, 23),  # ldb  [IPv4 protocol]
-    (0x15, 6, 5, VRRP),
-    (0x15, 0, 4, ETH_P_IPV6),
+    (0x15, 6, 9, VRRP),
+    (0x15, 0, 8, ETH_P_IPV6),
     (0x30, 0, 0, 20),  # ldb  [IPv6 next header]
     (0x15, 3, 0, VRRP),
-    (0x15, 0, 1, ICMPV6),
+    (0x15, 0, 5, ICMPV6),
     (0x30, 0, 0, 54),  # ldb  [ICMPv6 type]
-    (0x15, 0, 1, _NEIGHBOUR_ADVERTISEMENT),
+    (0x15, 2, 3, _NEIGHBOUR_ADVERTISEMENT),
+    (0x20, 0, 0, 8),  # ld   [the last four bytes of the source MAC]
+    (0x15, 1, 0, REFERENCE_NUMBER),
     (0x06, 0, 0, 0x40000),  # take
     (0x06, 0, 0, 0),  # drop
 )

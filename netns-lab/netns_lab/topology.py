@@ -37,7 +37,7 @@ INSIDE = "inside"
 SWITCH = "sw"
 CLIENT = "client"
 REFERENCE = "ref"
-_REFERENCE_NUMBER = 251
+REFERENCE_NUMBER = 251
 _OTHERS, _ELSEWHERE = 30, 9
 _LENGTHS: Sequence[tuple[Family, int]] = (("ipv4", 24), ("ipv6", 64))
 
@@ -132,7 +132,7 @@ class Topology:
         for number in range(1, self.webs + 1):
             yield Host(f"w{number}", Role.WEB, 200 + number)
         yield Host(CLIENT, Role.CLIENT, 250)
-        yield Host(REFERENCE, Role.REFERENCE, _REFERENCE_NUMBER)
+        yield Host(REFERENCE, Role.REFERENCE, REFERENCE_NUMBER)
 
     def bridge(self, host: str) -> str:
         """The bridge that a host's cable is plugged into."""
@@ -187,8 +187,8 @@ def _host_lines(topology: Topology, host: Host) -> Iterator[str]:
     for address in host.others():
         yield f"addr add {address} dev eth0{' nodad' if ':' in address else ''}"
     if host.role is not Role.REFERENCE:
-        yield f"route add default via {lab_address('ipv4', 1, _REFERENCE_NUMBER)}"
-        yield f"route add ::/0 via {lab_address('ipv6', 1, _REFERENCE_NUMBER)}"
+        yield f"route add default via {lab_address('ipv4', 1, REFERENCE_NUMBER)}"
+        yield f"route add ::/0 via {lab_address('ipv6', 1, REFERENCE_NUMBER)}"
 
 
 def _switch_lines(topology: Topology, hosts: Sequence[Host]) -> Iterator[str]:

@@ -11,15 +11,17 @@ from __future__ import annotations
 import errno
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_interface
 from typing import Never
 
 import trio
 
+from tests.linux.bpf import passes
 from tests.runtime.lan import Lan
 from vrrpd.errors import VrrpdError
+from vrrpd.linux.claims import Claim, Form
 from vrrpd.linux.listener import ArpReply, NeighbourAdvert
 from vrrpd.linux.netlink import (
     AddressAdded,
@@ -34,9 +36,12 @@ from vrrpd.linux.netlink import (
     Snapshot,
 )
 from vrrpd.linux.netlink.messages import RTM_NEWADDR, decode_address
+from vrrpd.linux.packet_socket import Instruction
 from vrrpd.linux.send_error import SendError
+from vrrpd.linux.sieve import sieve
 from vrrpd.linux.sysctl import SysctlError
 from vrrpd.proto.datagram import Datagram
+from vrrpd.proto.outline import Outline
 from vrrpd.proto.settings import Address, Family, family_of
 from vrrpd.proto.timers import SECOND
 from vrrpd.runtime.kernel import Cover, Kernel
@@ -81,9 +86,12 @@ class Host:
         read_only: True where /proc/sys cannot be written.
         gateways: default gateways.
         clock_error: by how much the host's UTC is wrong, nanoseconds.
-        adverts: all raw sockets ever opened.
+        adverts: all raw sockets ever opened, but for
+        strangers: those that hear what is not expected.
         frames: all packet sockets ever opened.
         listeners: all listeners ever opened.
+        claims: all listeners for claims ever opened.
+        no_agent: how often the host of each peer answered that nothing there speaks VRRP.
     """
 
     def __init__(self, lan: Lan, name: str) -> None:
@@ -103,8 +111,11 @@ class Host:
         self.gateways: list[Address] = []
         self.clock_error = 0
         self.adverts: list[FakeAdvertSocket] = []
+        self.strangers: list[FakeAdvertSocket] = []
         self.frames: list[FakeFrameSocket] = []
         self.listeners: list[FakeListener] = []
+        self.claims: list[FakeClaimListener] = []
+        self.no_agent: dict[Address, int] = {}
         self.events = FakeEvents(self)
         self.clock = FakeClock(self)
         self.guardian = FakeGuardian(self)
@@ -136,7 +147,7 @@ class Host:
         for key in [key for key in self.addresses if key[0] == link.index]:
             self.remove_by(key, KERNEL)
         del self.links[link.index]
-        for socket in self.adverts:
+        for socket in self.adverts + self.strangers:
             socket.orphaned |= socket.index == link.index
         self.events.emit(LinkGone(link))
 
@@ -219,7 +230,7 @@ class Host:
     def take(self, interface: str, datagram: Datagram) -> None:
         """A datagram arrives."""
         meant = datagram.destination.is_multicast or datagram.destination in self.answers_for(interface)
-        for socket in self.adverts:
+        for socket in self.adverts + self.strangers:
             if meant and not socket.closed and not socket.orphaned and socket.interface == interface:
                 socket.put(datagram)
 
@@ -229,6 +240,12 @@ class Host:
         for listener in self.listeners:
             if not listener.closed and (listener.interface, listener.family) == (interface, family):
                 listener.put(answer)
+
+    def claim(self, interface: str, claim: Claim) -> None:
+        """Somebody says that an address is his."""
+        for listener in self.claims:
+            if (listener.interface, listener.form) == (interface, claim.form):
+                listener.put(claim)
 
     # ------------------------------------------------------------ what the agent is handed
 
@@ -241,8 +258,10 @@ class Host:
             commands=FakeCommands(self),
             events=self.events,
             advert_socket=lambda family, name, index: FakeAdvertSocket(self, family, name, index),
+            stranger_socket=lambda family, name, index: FakeAdvertSocket(self, family, name, index, strangers=True),
             frame_socket=lambda name: FakeFrameSocket(self, name),
             answer_listener=lambda family, name: FakeListener(self, family, name),
+            claim_listener=lambda form, name: FakeClaimListener(self, form, name),
             gateways=lambda _: self.gateways,
             read_setting=lambda family, name, key: self.settings.get((family, name, key)),
             write_setting=self._write_setting,
@@ -476,16 +495,25 @@ class FakeAdvertSocket:
     index: int
     closed: bool = False
     orphaned: bool = False
+    strangers: bool = False
+    program: list[Instruction] = field(default_factory=list[Instruction])
     waiting: list[Datagram] = field(default_factory=list[Datagram])
+
+    @property
+    def no_agent(self) -> Mapping[Address, int]:
+        return self.host.no_agent
 
     def __post_init__(self) -> None:
         if self.host.no_sockets or self.index not in self.host.links:
             raise VrrpdError(f"cannot open the {self.family} VRRP socket on {self.interface}")
         self._call = trio.Event()
-        self.host.adverts.append(self)
+        (self.host.strangers if self.strangers else self.host.adverts).append(self)
+
+    def expect(self, expected: Outline) -> None:
+        self.program = sieve(expected, rest=self.strangers)
 
     def put(self, datagram: Datagram) -> None:
-        if family_of(datagram.source) is self.family:
+        if family_of(datagram.source) is self.family and (not self.program or passes(self.program, datagram)):
             self.waiting.append(datagram)
             self._call.set()
 
@@ -573,3 +601,47 @@ class FakeListener:
 
     def close(self) -> None:
         self.closed = True
+
+
+@dataclass(eq=False)
+class FakeClaimListener:
+    """The packet socket with a filter that claims come in by."""
+
+    host: Host
+    form: Form
+    interface: str
+    watched: frozenset[Address] = frozenset()
+    closed: bool = False
+    waiting: list[Claim] = field(default_factory=list[Claim])
+
+    def __post_init__(self) -> None:
+        if self.host.no_sockets or not any(link.name == self.interface for link in self.host.links.values()):
+            raise VrrpdError(f"cannot open a packet socket on {self.interface}")
+        self._call = trio.Event()
+        self.host.claims.append(self)
+
+    def watch(self, addresses: Iterable[Address]) -> None:
+        self.watched = frozenset(addresses)
+
+    def put(self, claim: Claim) -> None:
+        if claim.address in self.watched and not self.closed:
+            self.waiting.append(claim)
+            self._call.set()
+
+    async def receive(self) -> list[Claim]:
+        await self._call.wait()
+        if self.closed:
+            raise trio.ClosedResourceError
+        await self.host.awake()
+        self._call = trio.Event()
+        claims, self.waiting = self.waiting, []
+        return claims
+
+    def ask(self, question: bytes) -> SendError | None:
+        assert not self.closed, "a question to a closed socket"
+        self.host.lan.frame(self.host, self.interface, question)
+        return None
+
+    def close(self) -> None:
+        self.closed = True
+        self._call.set()

@@ -20,9 +20,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vrrpd.errors import VrrpdError
-from vrrpd.launcher import PATH, Account, account
+from vrrpd.launcher import PATH
 from vrrpd.linux.accounts import group_name, user_name
 from vrrpd.linux.capabilities import require_capabilities
+from vrrpd.rights import Account, account
 
 _LINKS = 40  # symbolic links that the kernel follows: path_resolution(7)
 _SCRIPTS = 5  # scripts that are each other's interpreter: execve(2)
@@ -42,7 +43,7 @@ def problem(program: str, user: str | None) -> str | None:
         user: whose rights it is to have; None for an unprivileged user.
     """
     try:
-        who = account(user, privileged=os.geteuid() == 0 or not _can_be_agent())
+        who = account(user, by_root=os.geteuid() == 0 or not _can_be_agent())
     except LookupError as error:
         return str(error)
     path = program if "/" in program else shutil.which(program, path=PATH)
@@ -59,7 +60,7 @@ def exposure(path: str, user: str | None) -> str | None:
         user: whose rights the program has; only root's are worth this.
     """
     try:
-        who = account(user, privileged=os.geteuid() == 0 or not _can_be_agent())
+        who = account(user, by_root=os.geteuid() == 0 or not _can_be_agent())
         if who.uid != 0:
             return None
         return next((wrong for at, seen in _way(Path(path)) if (wrong := _exposed(at, seen, who))), None)

@@ -26,6 +26,7 @@ from vrrpd.linux.packet_socket import (
     LOAD_HALF,
     RETURN,
     Instruction,
+    close_aside,
     open_packet_socket,
 )
 from vrrpd.proto.settings import Family
@@ -119,9 +120,7 @@ class Listener:
 
     def close(self) -> None:
         """Close the socket; whoever waits gets `trio.ClosedResourceError`."""
-        if self._socket.fileno() >= 0 and trio.lowlevel.in_trio_run():
-            trio.lowlevel.notify_closing(self._socket)
-        self._socket.close()
+        close_aside(self._socket)
 
     def _drain(self) -> list[Answer]:
         answers: list[Answer] = []

@@ -1,4 +1,7 @@
-"""The raw socket that VRRP travels on: one for each interface and family, shared by all virtual routers there.
+"""The raw sockets that VRRP travels on: two for each interface and family, shared by all virtual routers there.
+
+One sends, and hears what may be believed; the other hears the rest, so that a flood of strangers delays nobody else
+(`sieve` has what tells them apart).
 
 Owns IP protocol 112 on one interface: socket options, the group's membership, the source address of what is sent,
 and the facts around what is received (sender, destination, hop limit, interface). It judges nothing: a datagram goes
@@ -26,8 +29,11 @@ import trio
 
 from vrrpd.errors import VrrpdError
 from vrrpd.linux.families import PROTOCOL, STACKS, SocketAddress
+from vrrpd.linux.packet_socket import attach
 from vrrpd.linux.send_error import SendError, send_error
+from vrrpd.linux.sieve import sieve
 from vrrpd.proto.datagram import Datagram
+from vrrpd.proto.outline import Outline
 from vrrpd.proto.settings import Address, Family
 
 # asm-generic/socket.h
@@ -35,6 +41,7 @@ _SO_RCVBUFFORCE = 33
 _SO_BINDTOIFINDEX = 62
 
 _BUFFER = 1 << 20  # about 1,300 adverts, several seconds of a busy link's
+_BUFFER_FOR_THE_REST = 1 << 16  # what waits there is a sample
 _TC_PRIO_INTERACTIVE = 6  # first band of the default queueing; the highest without CAP_NET_ADMIN
 _LARGEST = 8192  # 255 IPv6 addresses make 4,088 bytes
 _ANCILLARY_SPACE = 256
@@ -49,7 +56,9 @@ class VrrpSocket:
         unreachable: the same for every other ICMP error (host or network unreachable, prohibited, ...).
     """
 
-    def __init__(self, family: Family, interface: str, ifindex: int, *, multicast: bool) -> None:
+    def __init__(
+        self, family: Family, interface: str, ifindex: int, *, multicast: bool, strangers: bool = False
+    ) -> None:
         """Open the socket.
 
         Args:
@@ -57,6 +66,7 @@ class VrrpSocket:
             interface: name of the interface, for messages.
             ifindex: its number; the socket hears nothing any more once an interface of that number is gone.
             multicast: become a member of the VRRP group at once.
+            strangers: hear, once it was told what to expect, everything else.
 
         Raises:
             VrrpdError: CAP_NET_RAW is missing, the interface is not there, or the family is switched off.
@@ -66,6 +76,7 @@ class VrrpSocket:
         self._family = family
         self._stack = STACKS[family]
         self._member = False
+        self._strangers = strangers
         self._routes: dict[tuple[Address, Address], tuple[list[tuple[int, int, bytes]], SocketAddress]] = {}
         self._peers: set[Address] = set()
         self.no_agent: dict[Address, int] = {}
@@ -89,10 +100,11 @@ class VrrpSocket:
         # First of all, so that next to nothing of other interfaces gets in. By number: the name may belong to another
         # interface by now, and then the number is refused, instead of a socket that hears nothing.
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX, self._ifindex)
+        size = _BUFFER_FOR_THE_REST if self._strangers else _BUFFER
         try:
-            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
         except PermissionError:  # CAP_NET_RAW without CAP_NET_ADMIN: as much as net.core.rmem_max allows
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
         self._stack.configure(self._socket, self._ifindex)
         # After the type of service, which sets the priority as well.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, _TC_PRIO_INTERACTIVE)
@@ -121,6 +133,10 @@ class VrrpSocket:
         except OSError as error:
             if error.errno not in (errno.EADDRNOTAVAIL, errno.ENODEV):  # went with the interface
                 raise
+
+    def expect(self, expected: Outline) -> None:
+        """From now on hear only what fits an outline; the socket for the strangers: only what does not."""
+        attach(self._socket, sieve(expected, rest=self._strangers))
 
     async def wait_readable(self) -> None:
         """Return once `receive` has something to do."""

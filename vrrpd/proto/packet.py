@@ -137,27 +137,37 @@ def checksum_dialect(payload: bytes, length: int, source: Address, destination: 
         destination: IP destination address as received.
     """
     if isinstance(source, IPv6Address):  # RFC 8200 8.1: the transport checksum covers the whole payload
-        covered = _pseudo_header(source, destination, len(payload)) + payload
-        return Dialect.PSEUDO if internet_checksum(covered) == 0 else None
-    message = payload[:length]
-    if internet_checksum(message) == 0:
+        good = (_sum(payload) + _pseudo_sum(source, destination, len(payload))) % 0xFFFF == 0
+        return Dialect.PSEUDO if good else None
+    message = _sum(payload[:length])
+    if message == 0:
         return Dialect.MESSAGE
-    if message[0] >> 4 == 2:
+    if payload[0] >> 4 == 2:
         return None
-    if internet_checksum(_pseudo_header(source, destination, length) + message) == 0:
+    if (message + _pseudo_sum(source, destination, length)) % 0xFFFF == 0:
         return Dialect.PSEUDO
-    if internet_checksum(_pseudo_header(source, GROUP_V4, length) + message) == 0:
+    if (message + _pseudo_sum(source, GROUP_V4, length)) % 0xFFFF == 0:
         return Dialect.OLD_UNICAST
     return None
 
 
 def internet_checksum(data: bytes) -> int:
     """The one's complement checksum of RFC 1071; 0 over data that contains its own right checksum."""
-    if len(data) % 2:
-        data += b"\0"
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    total = (total & 0xFFFF) + (total >> 16)
-    return ~(total + (total >> 16)) & 0xFFFF
+    return 0xFFFF - (_sum(data) or 0xFFFF) if any(data) else 0xFFFF
+
+
+def _sum(data: bytes) -> int:
+    """The sum of the 16-bit words modulo 65535, which is one's complement addition with 0 and 0xFFFF taken for one.
+
+    2^16 is 1 modulo 65535, so the number that the bytes write is as good as the sum of its words: one division in place
+    of a loop, because forged packets are paid for here (RFC 1071 2).
+    """
+    return int.from_bytes(data if len(data) % 2 == 0 else data + b"\0") % 0xFFFF
+
+
+def _pseudo_sum(source: Address, destination: Address, length: int) -> int:
+    """The sum of the pseudo-header (RFC 8200 8.1, RFC 5798 5.2.8)."""
+    return int(source) + int(destination) + PROTOCOL + length
 
 
 def _covered(message: bytes, version: int, source: Address, destination: Address, dialect: Dialect) -> bytes:

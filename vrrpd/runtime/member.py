@@ -15,6 +15,7 @@ from vrrpd.proto.auth import Seal
 from vrrpd.proto.settings import OWNER, Address, Family
 from vrrpd.proto.timers import SECOND, answer_wait
 from vrrpd.runtime.addresses import Key, Outcome, Place, Standing, place
+from vrrpd.runtime.claims import Heard, Watch
 from vrrpd.runtime.kernel import Cover
 from vrrpd.runtime.links import Links
 from vrrpd.runtime.ports import Port
@@ -127,6 +128,12 @@ class Member:
             wait=min(answer_wait(settings.interval), LONGEST_WAIT_FOR_SUCCESSOR),
             addresses=tuple(each.key for each in self.places),
         )
+
+    def watch(self, heard: Heard) -> Watch:
+        """Whose claims matter while it is Active, and who is told."""
+        assert self.footing is not None, "an Active stands on something"
+        places, announce = [(p.address.address.ip, p.link) for p in self.places], self.spec.announce
+        return Watch(self.footing.source, self.footing.link, places, bool(announce.times or announce.every), heard)
 
     def _source(self, links: Links, interface: str, shared: Container[Address]) -> Address | str:
         wanted = self.spec.source

@@ -3,43 +3,91 @@
 A port knows which router each VRID belongs to, hands datagrams over, and counts what belongs to nobody. It is opened
 with its first router and closed with its last. An interface that was deleted and made again has another index and so
 another port.
+
+A flood must not keep the loop from its timers. What comes in by the first socket fits the outline of what is expected;
+it is read in bounded rounds, and after one with a forgery in it the port takes a breath before the next wait, so that
+being woken does not cost more than reading. What comes in by the second one was sent by strangers or by mistake: of
+that a sample is looked at, and the kernel throws the rest away.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
+
+import trio
 
 from vrrpd.errors import VrrpdError
 from vrrpd.linux.netlink import Link
 from vrrpd.proto.datagram import Datagram
-from vrrpd.proto.settings import Family
+from vrrpd.proto.outline import outline
+from vrrpd.proto.settings import Family, Settings
 from vrrpd.proto.validate import Drop, Reason, validate, vrid_of
-from vrrpd.runtime.kernel import AdvertSocket, Kernel
+from vrrpd.runtime.kernel import AdvertSocket, HearingSocket, Kernel
 
-Take: TypeAlias = Callable[[Datagram], None]
-"""Where the datagrams of one virtual router go."""
+AT_ONCE = 128
+"""Datagrams of one round, two milliseconds of work."""
+BREATH_S = 0.001
+ROUNDS = 16
+"""So many rounds empty a full queue."""
+
+STRANGERS_AT_ONCE = 32
+STRANGERS_EVERY_S = 0.05
+
+Take: TypeAlias = Callable[[Datagram], bool]
+"""Where the datagrams of one virtual router go; tells whether one was believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Behind:
+    """A virtual router behind a port."""
+
+    settings: Settings
+    take: Take
 
 
 class Port:
-    """One raw socket and the virtual routers behind it.
+    """The sockets of one interface and family, and the virtual routers behind them.
 
     Attributes:
         family: address family.
         link: the interface.
-        socket: the raw socket.
+        socket: sends, and hears what may be believed.
+        strangers: hears the rest.
         dropped: datagrams that no router here could be asked about, by reason.
         closed: True once its last router has left.
     """
 
-    def __init__(self, family: Family, link: Link, socket: AdvertSocket) -> None:
+    def __init__(self, family: Family, link: Link, socket: AdvertSocket, strangers: HearingSocket) -> None:
         self.family = family
         self.link = link
         self.socket = socket
+        self.strangers = strangers
         self.dropped = Counter[Reason]()
-        self.routers: dict[int, Take] = {}
         self.closed = False
+        self._routers: dict[int, _Behind] = {}
+
+    def __contains__(self, vrid: int) -> bool:
+        return vrid in self._routers
+
+    def add(self, settings: Settings, take: Take) -> None:
+        """One more virtual router."""
+        self._routers[settings.vrid] = _Behind(settings, take)
+        self._expect()
+
+    def remove(self, vrid: int) -> bool:
+        """One virtual router less; True while there are others."""
+        if self._routers.pop(vrid, None) and self._routers:
+            self._expect()
+        return bool(self._routers)
+
+    def close(self) -> None:
+        """No router is left."""
+        self.closed = True
+        self.strangers.close()
+        self.socket.close()
 
     async def run(self, awake: Callable[[], None]) -> None:
         """Hand over what comes in, until the port is closed; each round is bounded, so a flood delays nobody.
@@ -50,21 +98,46 @@ class Port:
         while not self.closed:  # its last router may leave between the wake-up and here, or while it reads
             await self.socket.wait_readable()
             awake()
-            self.read()
+            if not self._hand_over(self.socket.receive(AT_ONCE)):
+                await trio.sleep(BREATH_S)
+
+    async def overhear(self, awake: Callable[[], None]) -> None:
+        """Hand over a sample of what strangers send; arguments as for `run`."""
+        while not self.closed:
+            await self.strangers.wait_readable()
+            awake()
+            self._hand_over(self.strangers.receive(STRANGERS_AT_ONCE))
+            await trio.sleep(STRANGERS_EVERY_S)
 
     def read(self) -> None:
-        """Hand over what has come in already, without waiting."""
-        for datagram in self.socket.receive():
-            take = self.routers.get(vrid_of(datagram) or 0)
-            if take is not None:
-                take(datagram)
+        """Hand over everything that has come in already, without waiting: an advertisement may lie behind forgeries."""
+        for _ in range(ROUNDS):
+            datagrams = self.socket.receive(AT_ONCE)
+            self._hand_over(datagrams)
+            if len(datagrams) < AT_ONCE:
+                return
+
+    def _hand_over(self, datagrams: Sequence[Datagram]) -> bool:
+        """Give each to its router; True where all of them were believed."""
+        believed = 0
+        for datagram in datagrams:
+            behind = self._routers.get(vrid_of(datagram) or 0)
+            if behind is not None:
+                believed += behind.take(datagram)
             else:
                 self._count(datagram)
+        return believed == len(datagrams)
 
     def _count(self, datagram: Datagram) -> None:
         verdict = validate(datagram, None, ())
         if isinstance(verdict, Drop):
             self.dropped[verdict.reason] += 1
+
+    def _expect(self) -> None:
+        """Tell both sockets what to expect; first the one that is to hear less, so that nothing is heard twice."""
+        expected = outline(self.family, [each.settings for each in self._routers.values()])
+        self.strangers.expect(expected)
+        self.socket.expect(expected)
 
 
 class Ports:
@@ -84,26 +157,32 @@ class Ports:
     def __iter__(self) -> Iterator[Port]:
         return iter(self._ports.values())
 
-    def join(self, family: Family, link: Link, vrid: int, take: Take) -> Port:
-        """Send datagrams of a VRID to `take`, opening the port where it is not open yet.
+    def join(self, link: Link, settings: Settings, take: Take) -> Port:
+        """Send the datagrams of a virtual router to `take`, opening the port where it is not open yet.
 
         Raises:
-            VrrpdError: the socket cannot be opened, or another router has this VRID on this interface.
+            VrrpdError: the sockets cannot be opened, or another router has this VRID on this interface.
         """
-        key = family, link.index
+        key = settings.family, link.index
         if key not in self._ports:
-            self._ports[key] = Port(family, link, self._kernel.advert_socket(family, link.name, link.index))
+            self._ports[key] = self._open(settings.family, link)
             self._opened(self._ports[key])
         port = self._ports[key]
-        if vrid in port.routers:
-            raise VrrpdError(f"VRID {vrid} is taken on {link.name} by another router of this file")
-        port.routers[vrid] = take
+        if settings.vrid in port:
+            raise VrrpdError(f"VRID {settings.vrid} is taken on {link.name} by another router of this file")
+        port.add(settings, take)
         return port
 
     def leave(self, port: Port, vrid: int) -> None:
         """No more datagrams for this VRID; a port without routers is closed."""
-        port.routers.pop(vrid, None)
-        if not port.routers:
+        if not port.remove(vrid):
             del self._ports[port.family, port.link.index]
-            port.closed = True
-            port.socket.close()
+            port.close()
+
+    def _open(self, family: Family, link: Link) -> Port:
+        strangers = self._kernel.stranger_socket(family, link.name, link.index)
+        try:
+            return Port(family, link, self._kernel.advert_socket(family, link.name, link.index), strangers)
+        except VrrpdError:
+            strangers.close()
+            raise

@@ -1,7 +1,8 @@
 """What a router has to say about the advertisements it hears: worth an alarm where a person can mend it.
 
 Owns the sentences for what was refused and for what was accepted and means something else than ours. It decides
-nothing: the verdict was spoken in `proto.validate`, the role is the core's.
+nothing: the verdict was spoken in `proto.validate`, the role is the core's. Of a flood it says the first words, and
+afterwards how many there were.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from vrrpd.proto.validate import Drop, Reason
 from vrrpd.runtime import skew
 from vrrpd.runtime.alarms import Alarms, Code
 from vrrpd.runtime.member import Member
+from vrrpd.runtime.repeats import Repeats
 
 STRANGERS = {Reason.SOURCE, Reason.MODE}
 MENDS = {
     Reason.TTL: "set unicast_ttl 255 there, or max_hops here",
-    Reason.VERSION: "set the same version on all nodes",
+    Reason.VERSION: "set the same version on both",
     Reason.CHECKSUM: "a broken network card, or a peer with an unknown checksum",
     Reason.AUTH: "set the same password on all nodes, or none",
     Reason.MISSING: "let it sign, or set mode permissive here until it does",
@@ -34,7 +36,7 @@ MENDS = {
     Reason.MODE: "set the same transport on all nodes",
     Reason.COUNT: "list the shared addresses there",
 }
-SILENT = {Reason.LENGTH, Reason.CARP, Reason.VRID}
+SILENT = {Reason.LENGTH, Reason.VRID}
 
 MOST_NOTES = 64
 """Differences that are logged, each once; bounded, for sources can be forged."""
@@ -47,24 +49,37 @@ class Remarks:
         self._alarms = alarms
         self._log = log
         self._noted: set[tuple[str, Address]] = set()
+        self._repeats = Repeats()
 
     def refused(self, member: Member, datagram: Datagram, drop: Drop, now: int) -> None:
         """A refused datagram that carries our VRID: worth an alarm where a person can mend it."""
         settings, source = member.spec.settings, datagram.source
-        listed = source in settings.peers or source in member.spec.names
         if drop.reason in SILENT:
             return
+        if drop.authentic:
+            self._skewed(skew.of_sender(drop), now)
+            return
+        listed = source in settings.peers or source in member.spec.names
+        if not self._repeats.is_new(drop.reason, source, now, listed=listed):
+            return
         if drop.reason is Reason.OWN:
-            self._alarms.seen(Code.LOOP, f"VRID {settings.vrid}: {drop.detail}: looped, forged or used twice", now)
+            mend = "look for a loop in the switches, or for another host with this address"
+            self._warn(Code.LOOP, f"VRID {settings.vrid}: {drop.detail}, and comes in: {mend}", now)
+        elif drop.reason is Reason.CARP:
+            text = f"{drop.detail}; its vhid is our VRID {settings.vrid}: give one of the two another number"
+            self._warn(Code.CARP, text, now)
         elif drop.reason in STRANGERS and not listed:
             text = f"{source} advertises VRID {settings.vrid} ({drop.detail}); give one of the two another VRID"
-            self._alarms.seen(Code.UNLISTED_SOURCE, text, now)
-        elif drop.authentic:
-            self._skewed(skew.of_sender(drop), now)
+            self._warn(Code.UNLISTED_SOURCE, text, now)
         elif listed or not settings.unicast:
             mend = MENDS.get(drop.reason)
             text = f"VRID {settings.vrid}: {drop.detail}"
-            self._alarms.seen(Code.REFUSED_ADVERT, f"{text}; {mend}" if mend else text, now)
+            self._warn(Code.REFUSED_ADVERT, f"{text}; {mend}" if mend else text, now)
+
+    def sum_up(self, now: int) -> None:
+        """Say how much was not said; asked for every second."""
+        for each in self._repeats.sums(now):
+            self._log.info("refused %d more from %s (%s)", each.more, each.source or "other senders", each.reason)
 
     def accepted(self, member: Member, core: VirtualRouter, source: Address, advert: Advertisement, now: int) -> None:
         """An accepted advertisement: is its sender listed, and does it mean the same as ours?"""
@@ -90,6 +105,11 @@ class Remarks:
     def clock(self, keys: Authenticator, now: int) -> None:
         """We have just signed: is our own clock to be believed?"""
         self._skewed(skew.of_ours(keys), now)
+
+    def _warn(self, code: Code, text: str, now: int) -> None:
+        """Raise an alarm; where it is up already, the log at least has what the next one is about."""
+        if not self._alarms.seen(code, text, now):
+            self._log.info("%s", text)
 
     def _skewed(self, text: str | None, now: int) -> None:
         if text is not None:

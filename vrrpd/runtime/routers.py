@@ -16,6 +16,7 @@ import trio
 
 from vrrpd.config.spec import RouterSpec
 from vrrpd.errors import VrrpdError
+from vrrpd.linux.claims import Claim
 from vrrpd.linux.netlink import KernelAddress
 from vrrpd.proto.clock import Instant
 from vrrpd.proto.datagram import Datagram
@@ -29,6 +30,7 @@ from vrrpd.proto.validate import Drop, Reason, priority_of, validate
 from vrrpd.runtime.addresses import Addresses, Outcome, Standing
 from vrrpd.runtime.alarms import Alarms, Code
 from vrrpd.runtime.announcer import Announcer
+from vrrpd.runtime.claims import Claims
 from vrrpd.runtime.health import CheckState, Health
 from vrrpd.runtime.kernel import Guardian
 from vrrpd.runtime.links import Links
@@ -37,6 +39,7 @@ from vrrpd.runtime.ports import Ports
 from vrrpd.runtime.remarks import Remarks
 from vrrpd.runtime.repairs import Repairs
 from vrrpd.runtime.vigil import Vigil
+from vrrpd.runtime.witness import Witness
 
 UNPROVEN = {Reason.MISSING, Reason.STALE, Reason.UNKNOWN_KEY, Reason.INVALID_HMAC}
 """Whoever is refused for these may be a peer, and the wrong key or the wrong clock ours."""
@@ -50,6 +53,7 @@ class Services:
         links: the mirror of the kernel's links and addresses.
         addresses: moves addresses.
         announcer: tells the link.
+        claims: hears who else says that an address is his.
         ports: the raw sockets.
         shared: every shared address of every router; none may be a source.
         own: every address of this host and every shared one; a packet from one of them is a loop.
@@ -65,6 +69,7 @@ class Services:
     links: Links
     addresses: Addresses
     announcer: Announcer
+    claims: Claims
     ports: Ports
     shared: Container[Address]
     own: Container[Address]
@@ -89,6 +94,7 @@ class Router:
         leaving: True once it was told to hand over for good.
         since: when the role last changed, nanoseconds.
         health: what the checks mean for it.
+        remarks: what it says about what it hears.
     """
 
     def __init__(self, spec: RouterSpec, services: Services) -> None:
@@ -110,7 +116,8 @@ class Router:
         self._held_down = False
         self._changed = trio.Event()
         self._repairs = Repairs()
-        self._remarks = Remarks(self.alarms, self._log)
+        self.remarks = Remarks(self.alarms, self._log)
+        self._witnesses = [Witness(member, self.alarms) for member in self.members]
 
     @property
     def deadline(self) -> int | None:
@@ -184,25 +191,33 @@ class Router:
         else:
             self._perform(asked)
 
-    def receive(self, index: int, datagram: Datagram) -> None:
-        """A datagram with our VRID came in."""
+    def receive(self, index: int, datagram: Datagram) -> bool:
+        """A datagram with our VRID came in; returns whether it was believed."""
         core, now = self.group.members[index], self._services.now()
         keys = core.authenticator
         prove = partial(keys.judge, at=Instant(now, self._services.wall())) if keys else None
         verdict = validate(datagram, core.settings, self._services.own, prove)
         if isinstance(verdict, Drop):
             core.counters.dropped[verdict.reason] += 1
-            self._remarks.refused(self.members[index], datagram, verdict, now)
+            self.remarks.refused(self.members[index], datagram, verdict, now)
+            self._witnesses[index].refused(core, datagram, verdict, now)
             if verdict.reason in UNPROVEN and priority_of(datagram):
                 self._hesitate(index, verdict, now)
-            return
-        self._remarks.accepted(self.members[index], core, datagram.source, verdict.advert, now)
-        event = Received(verdict.advert, datagram.source, verdict.dialect)
+            return False
+        event, before = Received(verdict.advert, datagram.source, verdict.dialect), core.state
         self._perform(self.group.received(index, event, now))
+        self.remarks.accepted(self.members[index], core, datagram.source, verdict.advert, now)
+        self._witnesses[index].heard(core, before, event, now)
         if core.holds_addresses:  # the checksum that its sender understands may be news
             self._cover(index)
         if len(self.members) > 1:
             self.network_heard(index)
+        return True
+
+    def claimed(self, index: int, claim: Claim) -> None:
+        """Somebody on the link says that an address of ours is his, or we hear ourselves."""
+        macs = self._services.links.macs()
+        self._witnesses[index].claimed(self.group.members[index], claim, macs, self._services.now())
 
     def overslept(self, reason: str) -> None:
         """We were away for so long that others may have taken over: drop everything, listen, then take part again."""
@@ -284,6 +299,15 @@ class Router:
             failed = [o.place for o in member.outcomes.values() if o.standing is Standing.FAILED]
             self._services.addresses.hold(failed, partial(self._settled, index))
 
+    def look_around(self) -> None:
+        """Once a second: who else has our addresses, and which peers have no agent?"""
+        now, absent = self._services.now(), list[str]()
+        for index, (witness, core) in enumerate(zip(self._witnesses, self.group.members, strict=True)):
+            absent += witness.absent(core, now)
+            if witness.second_holders(core, now):
+                self._announce(index)
+        self.alarms.set(Code.NO_AGENT, "; ".join(absent) or None, now)
+
     def leave(self, reason: str) -> None:
         """Hand over, then take no part again."""
         self.leaving = True
@@ -300,9 +324,8 @@ class Router:
     def _stand_up(self, footings: list[Footing]) -> str | None:
         """Start all members; returns what is in the way, where an interface went away meanwhile."""
         for index, (member, footing) in enumerate(zip(self.members, footings, strict=True)):
-            vrid = member.spec.settings.vrid
             try:
-                port = self._services.ports.join(member.family, footing.link, vrid, partial(self.receive, index))
+                port = self._services.ports.join(footing.link, member.spec.settings, partial(self.receive, index))
             except VrrpdError as error:
                 self._stand_down(str(error))
                 return str(error)
@@ -354,9 +377,11 @@ class Router:
                     self._services.announcer.end((self.spec.name, index))
             case Acquire():
                 self._cover(index)
+                self._services.claims.watch((self.spec.name, index), member.watch(partial(self.claimed, index)))
                 self._services.addresses.hold(member.places, partial(self._settled, index))
             case Release():
                 self._services.announcer.end((self.spec.name, index))
+                self._services.claims.forget((self.spec.name, index))
                 self._services.guardian.uncover(f"{self.spec.name}/{index}")
                 self._services.addresses.drop(member.places)
                 member.outcomes.clear()
@@ -382,7 +407,7 @@ class Router:
             elif member.unsent:
                 member.unsent.pop(destination, None)
         if core.authenticator is not None:
-            self._remarks.clock(core.authenticator, at.now)
+            self.remarks.clock(core.authenticator, at.now)
             if core.holds_addresses and core.authenticator.outdated(member.seal, at):
                 self._cover(index)
 

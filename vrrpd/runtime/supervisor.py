@@ -7,7 +7,9 @@
     ├── vigil       was the loop awake all the time? The stamp for the guardian
     ├── guardian    sees to it that there is one
     ├── announcer   gratuitous ARP and neighbour advertisements, paced
-    ├── port ...    one for each raw socket: reads adverts, hands them to routers
+    ├── claims      listens for other holders of our addresses, and asks for them
+    ├── post ...    one for each of its listeners
+    ├── port ...    two for each interface and family: read adverts and what strangers send, hand them to routers
     └── hearing ... one for each router that waits for a sign of life on its link
 
 The wanted state comes in whole (`apply`): routers that are new are made, those that are gone or changed hand over and
@@ -20,7 +22,7 @@ machine paused, others may have taken over, and then everything is dropped befor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 
 import trio
@@ -40,6 +42,7 @@ from vrrpd.proto.settings import Address
 from vrrpd.proto.timers import SECOND
 from vrrpd.runtime.addresses import Addresses
 from vrrpd.runtime.announcer import Announcer
+from vrrpd.runtime.claims import Claims, Post
 from vrrpd.runtime.health import CheckState
 from vrrpd.runtime.hearing import hear_first, on_link
 from vrrpd.runtime.kernel import Kernel
@@ -72,6 +75,7 @@ class Runtime:
         self._vigil = Vigil(kernel.clock, kernel.guardian, self._freeze_limit, self._overslept)
         self._addresses = Addresses(kernel, self.links, self._vigil)
         self._announcer = Announcer(kernel, kernel.clock.now, self._vigil.look)
+        self._claims = Claims(kernel, self._post_opened, self._vigil.look)
         self._ports = Ports(kernel, self._port_opened)
         self._wanted: dict[str, RouterSpec] = {}
         self._shared: set[Address] = set()
@@ -85,6 +89,7 @@ class Runtime:
             links=self.links,
             addresses=self._addresses,
             announcer=self._announcer,
+            claims=self._claims,
             ports=self._ports,
             shared=self._shared,
             own=self._own,
@@ -113,11 +118,14 @@ class Runtime:
                 nursery.start_soon(self._vigil.run)
                 nursery.start_soon(self._kernel.guardian.run)
                 nursery.start_soon(self._announcer.run)
+                nursery.start_soon(self._claims.run)
+                nursery.start_soon(self._claims.ask)
                 nursery.start_soon(self._housekeeping)
                 task_status.started()
         finally:
             self._nursery = None
             self._announcer.close()
+            self._claims.close()
 
     def apply(self, spec: AgentSpec) -> None:
         """Bring about a wanted state: only what differs from the present one is touched."""
@@ -189,9 +197,9 @@ class Runtime:
             if any(foreign):  # what we did ourselves changes nothing for a router
                 self._hosts_changed()
 
-    async def _run_port(self, port: Port) -> None:
+    async def _run_port(self, work: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
         with suppress(trio.ClosedResourceError):
-            await port.run(self._vigil.look)
+            await work(self._vigil.look)
 
     async def _hear(self, router: Router, index: int) -> None:
         member = router.members[index]
@@ -217,7 +225,9 @@ class Runtime:
             self._addresses.retry()
             for router in list(self.routers.values()):
                 router.alarms.fade(self.now())
+                router.remarks.sum_up(self.now())
                 router.retry()
+                router.look_around()
 
     # ---------------------------------------------------------------- what changed
 
@@ -230,6 +240,7 @@ class Runtime:
                 return False
             case LinkGone(link):
                 self._announcer.forget(link)
+                self._claims.gone(link)
                 self._addresses.gone(link)
                 return True
             case AddressRemoved(address, by):
@@ -293,7 +304,8 @@ class Runtime:
                 router = self.routers[name] = Router(spec, self._services)
                 if self.drained_from_the_start(spec):
                     router.drain(force=True)
-                router.judge_health()
+                else:
+                    router.judge_health()
                 router.refresh()
         self._vigil.patience = min((router.patience for router in self.routers.values()), default=SECOND)
         self._left.set()
@@ -314,7 +326,12 @@ class Runtime:
 
     def _port_opened(self, port: Port) -> None:
         assert self._nursery is not None, "routers are made while the runtime runs"
-        self._nursery.start_soon(self._run_port, port)
+        self._nursery.start_soon(self._run_port, port.run)
+        self._nursery.start_soon(self._run_port, port.overhear)
+
+    def _post_opened(self, post: Post) -> None:
+        assert self._nursery is not None, "posts are opened while the runtime runs"
+        self._nursery.start_soon(post.run, self._vigil.look)
 
     def _listen(self, router: Router, index: int) -> None:
         assert self._nursery is not None, "routers are started while the runtime runs"

@@ -12,6 +12,18 @@ from netns_lab.faults.agent import AgentDrained, AgentKilled, AgentStopped
 from netns_lab.faults.base import Fault
 from netns_lab.faults.cable import CablePulled, SecondCablePulled
 from netns_lab.faults.clock import ClockJumped
+from netns_lab.faults.flood import (
+    FloodGroup,
+    FloodPeer,
+    FloodStranger,
+    ForgedChecksum,
+    ForgedHops,
+    ForgedInterval,
+    ForgedJunk,
+    ForgedOwn,
+    ForgedPriority,
+    ForgedVrid,
+)
 from netns_lab.faults.hang import AgentAndHelpersKilled, AgentFrozen
 from netns_lab.faults.health import HealthBad
 from netns_lab.faults.path import GatewayLost, WebsLost
@@ -47,6 +59,16 @@ _ALL: Sequence[Fault] = (
     ClockJumped(),
     AgentDrained(),
     PowerCut(),
+    ForgedPriority(),
+    ForgedHops(),
+    ForgedChecksum(),
+    ForgedVrid(),
+    ForgedOwn(),
+    ForgedInterval(),
+    ForgedJunk(),
+    FloodPeer(),
+    FloodGroup(),
+    FloodStranger(),
 )
 
 FAULTS: Mapping[str, Fault] = MappingProxyType({fault.kind: fault for fault in _ALL})

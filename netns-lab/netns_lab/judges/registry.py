@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from netns_lab.judges import holders, kept, lateness, outage, requests, roles, service, steps, wellformed
+from netns_lab.judges import flooded, holders, kept, lateness, outage, requests, roles, service, steps, wellformed
 from netns_lab.judges.base import Case, Finding
 
 STANDING: Sequence[Callable[[Case], Finding]] = (kept.judge, steps.judge)
@@ -25,6 +25,7 @@ JUDGES: Mapping[str, Callable[[Case], Finding]] = MappingProxyType(
         "serves": service.judge_serves,
         "announces_last": service.judge_announces_last,
         "lateness": lateness.judge,
+        "flooded": flooded.judge,
         "wellformed": wellformed.judge,
     }
 )
