@@ -29,6 +29,7 @@ Sources: pidfd_open(2), rtnetlink(7), raw(7), ip(7), ipv6(7); RFC 9568 5.1 for t
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import mmap
@@ -56,6 +57,7 @@ PACKET_LIMIT: Final = 1 << 18
 """Bytes of the longest message; a thousand addresses are a fifth of it."""
 
 _NAME: Final = b"vrrpd-guardian"
+_LOCK: Final = "\0vrrpd"  # what every agent holds (`control.lock`)
 _PRIORITY: Final = 2
 _SECOND_LOOK: Final = 0.01  # seconds after the first
 _REPEAT: Final = 0.0015  # seconds between the two advertisements of priority 0
@@ -158,7 +160,7 @@ class _Guardian:
             ready = dict(self._events.poll(self._until_next_look()))
             open_still = self._read()
             if self._agent in ready or (not open_still and self._dies()):
-                if self._addresses:
+                if self._addresses and not _another_agent():
                     self._hand_over()
                 return
             if not open_still:
@@ -278,6 +280,12 @@ class _Guardian:
                 if kind == _NEWADDR and (address := _tagged_address(data[at + _MESSAGE.size : at + length])):
                     found.add(address)
                 at += (length + 3) & ~3
+
+
+def _another_agent() -> bool:
+    """Whether an agent runs here again, and has cleared up after the dead one: a guardian may have been stopped, too."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as asking:
+        return asking.connect_ex(_LOCK) in (0, errno.EAGAIN)
 
 
 # -------------------------------------------------------------------- bytes

@@ -134,6 +134,22 @@ def test_a_backup_notices_a_guardian_that_stands_still_before_it_is_needed(
     assert second.becomes("backup")["alarms"] == []
 
 
+def test_a_guardian_that_was_stopped_does_not_speak_for_the_next_agent(node: Namespace) -> None:
+    agent = node.agent(FILE % "100ms")
+    agent.becomes("active")
+    guardian = agent.guardian()
+    node.run("kill", "-STOP", str(guardian))
+    agent.signal(signal.SIGKILL)
+    following = node.agent(FILE % "100ms")
+    following.becomes("active")
+    node.run("kill", "-CONT", str(guardian))
+    gone([guardian])
+    router = following.becomes("active")
+    assert router["counters"]["transitions"] == 2, "to Backup, to Active, and nothing since"
+    assert "address_stolen" not in {each["code"] for each in router["alarms"]}
+    assert node.holds(VIP)
+
+
 def test_an_agent_that_was_stopped_itself_keeps_its_guardian(node: Namespace) -> None:
     agent = node.agent(FILE % "100ms")
     agent.becomes("active")
