@@ -283,7 +283,7 @@ class _Guardian:
 
 
 def _another_agent() -> bool:
-    """Whether an agent runs here again, and has cleared up after the dead one: a guardian may have been stopped, too."""
+    """Whether an agent runs here again, and has cleared up after the dead one: a guardian, too, may be stopped."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as asking:
         return asking.connect_ex(_LOCK) in (0, errno.EAGAIN)
 
