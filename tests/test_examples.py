@@ -23,6 +23,9 @@ class _Machine:
     async def run(self, argv: Sequence[str], *, user: str | None = None) -> Finished:
         raise NotImplementedError(argv, user)
 
+    async def open(self, path: str) -> int:
+        raise NotImplementedError(path)
+
     def carrier(self, interface: str) -> str | None:
         raise NotImplementedError(interface)
 

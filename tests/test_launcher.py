@@ -329,8 +329,8 @@ def test_an_agent_that_reads_no_answers_and_dies_leaves_nothing() -> None:
 
 
 REFUSED = (
-    "the agent runs as nobody, and only root can run programs as another user; "
-    "run the agent as root, or leave user 'root' out"
+    "nobody, who runs the agent, may not become another user without CAP_KILL, CAP_SETGID and CAP_SETUID; "
+    "grant them, or leave user 'root' out"
 )
 UNPRIVILEGED = """
 import json, os, socket
@@ -372,7 +372,7 @@ def test_it_is_made_of_the_standard_library() -> None:
     root = Path(__file__).parent.parent
     imported = subprocess.run(lean, check=False, capture_output=True, text=True, cwd=root).stderr.splitlines()
     modules = {line.rpartition("|")[2].strip() for line in imported if line.startswith("import time:")}
-    ours = {"vrrpd", "vrrpd.guardian"}
+    ours = {"vrrpd", "vrrpd.guardian", "vrrpd.rights"}
     assert {"json", *ours} <= modules
     names = {module.partition(".")[0] for module in modules - ours}
     assert names - {"imported package"} <= sys.stdlib_module_names | {"_distutils_hack"}

@@ -92,6 +92,45 @@ async def test_what_cannot_start_says_why(programs: LauncherClient) -> None:
         await programs.run(["/bin/true", "x" * 100_000])
 
 
+async def test_a_file_is_opened_by_whoever_may(programs: LauncherClient, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("what only root may read")
+    (tmp_path / "file").chmod(0)
+    opened = await programs.open(str(tmp_path / "file"))
+    assert not os.get_inheritable(opened)
+    with os.fdopen(opened) as file:
+        assert file.read() == "what only root may read"
+
+
+async def test_what_cannot_be_opened_says_why(programs: LauncherClient, tmp_path: Path) -> None:
+    with pytest.raises(CannotStartError, match=r"^no such file or directory$"):
+        await programs.open(str(tmp_path / "file"))
+    os.mkfifo(tmp_path / "pipe")
+    for odd in ("pipe", "."):
+        with pytest.raises(CannotStartError, match=r"^is no regular file$"):
+            await programs.open(str(tmp_path / odd))
+
+
+async def test_only_what_was_promised_is_done_with_more_rights_than_the_agents(
+    programs: LauncherClient, tmp_path: Path
+) -> None:
+    for each in ("mine", "other"):
+        (tmp_path / each).write_text(each)
+    programs.promise([{"argv": ("/usr/bin/id", "-un"), "user": "root"}, {"open": str(tmp_path / "mine")}])
+    assert await programs.run(["/usr/bin/id", "-un"], user="root") == Finished(0, b"root\n")
+    os.close(await programs.open(str(tmp_path / "mine")))
+    assert (await shell(programs, "id -un")).output == b"nobody\n"
+    refused = r"^it was not in the configuration when the agent started; restart the agent$"
+    with pytest.raises(CannotStartError, match=refused):
+        await programs.run(["/usr/bin/id", "-un"], user="daemon")
+    with pytest.raises(CannotStartError, match=refused):
+        await programs.run(["/usr/bin/id"], user="root")
+    with pytest.raises(CannotStartError, match=refused):
+        await programs.open(str(tmp_path / "other"))
+    programs.promise([{"open": str(tmp_path / "other")}])
+    with pytest.raises(CannotStartError, match=refused):
+        await programs.open(str(tmp_path / "other"))
+
+
 async def test_a_program_may_print_for_ever(programs: LauncherClient) -> None:
     with trio.move_on_after(0.05) as scope:
         await programs.run(["/usr/bin/yes", "print-for-ever"])

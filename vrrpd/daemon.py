@@ -1,8 +1,9 @@
 """The composition root: the only module that knows every concrete class; the agent from its start to its goodbye.
 
-Start: the file is read and held against the host, permissions are looked at, sockets are opened, then the one event
-loop runs until a signal. SIGTERM and SIGINT hand every role over and end; a second one lets go at once. Everything that
-can be wrong is found before the first advertisement, so that a bad file never starts an agent.
+Start: the file is read and held against the host, permissions are looked at, rights that the agent does not need are
+given away (`privileges`), then the one event loop runs until a signal. SIGTERM and SIGINT hand every role over and end;
+a second one lets go at once. Everything that can be wrong is found before the first advertisement, so that a bad file
+never starts an agent.
 
     agent
     ├── runtime     routers, sockets, addresses, announcements (runtime.supervisor has its tree)
@@ -14,6 +15,7 @@ can be wrong is found before the first advertisement, so that a bad file never s
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import signal
@@ -26,21 +28,22 @@ from typing import Any
 import trio
 
 from vrrpd.checks.base import Host, Status, Timing, run_check, stagger
-from vrrpd.checks.registry import build, inspect, kinds
+from vrrpd.checks.registry import build, errands, kinds
 from vrrpd.config import load, resolve
 from vrrpd.config.spec import AgentSpec, CheckSpec
 from vrrpd.control.client import DEFAULT_CONTROL
 from vrrpd.control.drains import Drains
 from vrrpd.control.lock import NamespaceLock
-from vrrpd.control.server import serve
-from vrrpd.control.service import READY, STOPPING, notify
+from vrrpd.control.places import making
+from vrrpd.control.server import ControlSocket, serve
+from vrrpd.control.service import READY, STOPPING, notify, reassure
 from vrrpd.control.state_file import state_path
 from vrrpd.errors import VrrpdError
 from vrrpd.guard import Guard
 from vrrpd.launcher import Launcher
 from vrrpd.linux.capabilities import require_capabilities
-from vrrpd.linux.real_time import take_real_time
 from vrrpd.log import setup
+from vrrpd.privileges import give_rights_away, inspect_as, own_user
 from vrrpd.programs import LauncherClient
 from vrrpd.runtime.alarms import Code
 from vrrpd.runtime.auth_status import auth_status
@@ -51,6 +54,9 @@ from vrrpd.runtime.status import status
 from vrrpd.runtime.supervisor import Runtime
 
 log = logging.getLogger(__name__)
+
+CHANGING = frozenset({"drain", "undrain"})
+"""The commands that are not for everybody who may connect."""
 
 GOODBYE_S = 2
 """How long the end may wait for the kernel to take the last address away."""
@@ -66,6 +72,7 @@ class Options:
     log_level: str | None = None
     log_format: str | None = None
     state: str | None = None
+    user: str | None = None
 
 
 def run_agent(options: Options, launcher: Launcher) -> None:
@@ -80,16 +87,25 @@ def run_agent(options: Options, launcher: Launcher) -> None:
     """
     file = load(options.config, kinds())
     require_capabilities()
+    who = own_user(options.user)
     programs = LauncherClient(launcher)
-    guard = Guard(programs.fork_guardian)
+    guard = Guard(partial(programs.fork_guardian, who))
     kernel = this_machine(guard)
-    spec = resolve(file, host_facts(kernel.commands.dump()), options.node, inspect)
-    control = options.control or spec.control or DEFAULT_CONTROL
-    with NamespaceLock(control) as lock:
+    spec = resolve(file, host_facts(kernel.commands.dump()), options.node, inspect_as(who))
+    path = options.control or spec.control or DEFAULT_CONTROL
+    state = options.state or state_path(path)
+    with NamespaceLock(path) as lock, ControlSocket(path, who) as control:
+        with contextlib.suppress(OSError), making(state, who):
+            pass  # only the directory is wanted; where it cannot be made, a drain says so
+        programs.promise(errand for check in spec.checks for errand in errands(check.kind, check.options))
+        said, refused = give_rights_away(who)
         as_json = (options.log_format or spec.log_format) == "json"
         writer = setup(options.log_level or spec.log_level or "info", "json" if as_json else "text")
+        if said:
+            log.info("%s", said)
+        for trouble in refused:
+            log.warning("%s", trouble)
         try:
-            state = options.state or state_path(control)
             trio.run(_agent, kernel, spec, control, lock, state, programs, guard)
         except* VrrpdError as group:
             raise _first(group) from None
@@ -100,7 +116,7 @@ def run_agent(options: Options, launcher: Launcher) -> None:
 async def _agent(
     kernel: Kernel,
     spec: AgentSpec,
-    control: str,
+    control: ControlSocket,
     lock: NamespaceLock,
     state: str,
     programs: LauncherClient,
@@ -130,7 +146,7 @@ async def _agent(
             await outer.start(runtime.run)
             try:
                 async with trio.open_nursery() as nursery:
-                    await nursery.start(serve, control, answers)  # what can fail comes before the first advertisement
+                    nursery.start_soon(serve, control, answers, CHANGING)
                     nursery.start_soon(lock.answer)
                     nursery.start_soon(programs.listen)
                     drains.read()
@@ -142,7 +158,8 @@ async def _agent(
                     for index, check in enumerate(spec.checks):
                         offset = stagger(index, len(spec.checks), check.interval)
                         nursery.start_soon(_check, runtime, host, check, offset)
-                    _report_ready(spec, control)
+                    _report_ready(spec, control.path)
+                    nursery.start_soon(reassure)
                     await _goodbye(runtime, signals)
                     nursery.cancel_scope.cancel()
             finally:
@@ -206,8 +223,6 @@ def _tidy_memory() -> None:
 
 def _report_ready(spec: AgentSpec, control: str) -> None:
     """Say that the agent runs."""
-    if refused := take_real_time():
-        log.warning("%s", refused)
     for warning in spec.warnings:
         log.warning("%s:%d:%d: %s", spec.path, warning.line, warning.column, warning.text)
     names = ", ".join(router.name for router in spec.routers)

@@ -4,7 +4,7 @@ Owns the shared memory and the conversation with `vrrpd.guardian`. What was told
 which the launcher forks when one dies, knows as much as the one before. The runtime is handed a `Guard` as something to
 talk to (`runtime.kernel.Guardian`) and imports nothing of this.
 
-Must not do: block. A guardian that does not take its messages is none, and is replaced.
+Must not do: block. A guardian that does not take its messages, or does not look, is none, and is replaced.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from typing import Any, Never
 import trio
 
 from vrrpd.checks.base import CannotStartError
-from vrrpd.guardian import ACTED, LIMIT, PACKET_LIMIT, STAMP
+from vrrpd.guardian import ACTED, LIMIT, LONGEST_PAUSE, LOOKS, PACKET_LIMIT, STAMP
 from vrrpd.runtime.kernel import Cover
 
 _log = logging.getLogger(__name__)
 
 _PAUSE_S = 1  # between two attempts to get a guardian
+_MISSED = 3  # pauses without a look after which there is no guardian; counted, as we may have slept ourselves
 _SO_SNDBUFFORCE = 32  # asm-generic/socket.h
 _BUFFER = 4 * PACKET_LIMIT
 
@@ -118,25 +119,31 @@ class Guard:
                     self._complain(f"there is no guardian: {error}")
                 else:
                     theirs.close()
-                    await self._converse(ours)
-                    self._complain("the guardian has ended; another one is started")
+                    why = await self._converse(ours)
+                    self._complain(f"the guardian {why}; another one is started")
             await trio.sleep(_PAUSE_S)
 
-    async def _converse(self, channel: socket.socket) -> None:
-        """Talk to one guardian until it ends."""
+    async def _converse(self, channel: socket.socket) -> str:
+        """Talk to one guardian until it ends or stands still; which of the two, for people."""
         self._channel = channel
         try:
             for who, cover in self._covers.items():
                 self._tell(_message(who, cover))
             covered = {each for cover in self._covers.values() for each in cover.addresses}
             self._tell({"cover": "", **_NOTHING, "addresses": sorted(self._addresses - covered)})
-            while True:
-                await trio.lowlevel.wait_readable(channel)
-                packet = _received(channel)
-                if not packet:
-                    return
-                self.pid, self.trouble = json.loads(packet)["pid"], None
-                _log.debug("guardian: pid %d", self.pid)
+            looks, missed = self._words[LOOKS], 0
+            while missed < _MISSED:
+                with trio.move_on_after(LONGEST_PAUSE) as pause:
+                    await trio.lowlevel.wait_readable(channel)
+                if not pause.cancelled_caught:
+                    packet = _received(channel)
+                    if not packet:
+                        return "has ended"
+                    self.pid, self.trouble = json.loads(packet)["pid"], None
+                    _log.debug("guardian: pid %d", self.pid)
+                missed = missed + 1 if self._words[LOOKS] == looks else 0
+                looks = self._words[LOOKS]
+            return "does not look any more"
         finally:
             self.pid = self._channel = None
 

@@ -1,14 +1,14 @@
 """The guardian: a small process that lets go in the agent's place when the agent dies or hangs.
 
     agent ──── what is held, and what to say for it (unix socket, one JSON object a packet) ──── guardian
-      └─────── shared memory: the stamp of its event loop, how old that may be, the word "acted" ───┘
+      └── shared memory: the stamp of its event loop, how old that may be, "acted", our looks ──────┘
 
 An address that stays on an interface without an agent is the second holder that users of VRRP fear most. The kernel
 removes it when its lease runs out, seconds later; the guardian is faster. The launcher forks it, before anything heavy
-is in memory, and forks another one when it dies. It waits for one of two things:
+is in memory, and another one, after killing it, when it dies or looks no more. It waits for one of two things:
 
 - **Death**: the agent's pidfd says so at once. The guardian hands over as a stop does: it says priority 0, keeps the
-  addresses until the successor's first advertisement (or as long as one may take to come), then removes them. A planned
+  addresses until 20 ms after the successor's first advertisement (or as long as one may take to come). A planned
   stop leaves nothing to guard, and then nothing is done.
 - **A freeze**: the stamp is older than allowed, on two looks 10 ms apart. The agent may go on at any moment, so the
   guardian is quick: it writes its word, says priority 0 twice within 2 ms, removes the addresses. An agent that wakes
@@ -37,15 +37,20 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Never
 
 TAG: Final = 0x56
 """IFA_PROTO of every address of ours (an ASCII V)."""
 
-WORDS: Final = 3
-"""Words of eight bytes in the shared memory: the stamp and its greatest age, both in nanoseconds, and "acted"."""
+WORDS: Final = 4
+"""Words of eight bytes in the shared memory: the stamp and its greatest age, both in nanoseconds, "acted", and the
+number of looks."""
 
-STAMP, LIMIT, ACTED = range(WORDS)
+STAMP, LIMIT, ACTED, LOOKS = range(WORDS)
+
+LONGEST_PAUSE: Final = 1.0
+"""Seconds between two looks at most, also where nothing is held: so the agent sees that there is a guardian."""
 
 PACKET_LIMIT: Final = 1 << 18
 """Bytes of the longest message; a thousand addresses are a fifth of it."""
@@ -54,6 +59,7 @@ _NAME: Final = b"vrrpd-guardian"
 _PRIORITY: Final = 2
 _SECOND_LOOK: Final = 0.01  # seconds after the first
 _REPEAT: Final = 0.0015  # seconds between the two advertisements of priority 0
+_LINGER: Final = 0.02  # seconds from the successor's first advertisement until it surely has the addresses
 _LAST_WORDS: Final = 1.0  # seconds from the end of the agent's socket to the end of the agent
 _ANSWER: Final = 1.0  # seconds that the kernel may take for a list of addresses
 _ROUNDS: Final = 5  # of removing and looking again
@@ -100,19 +106,21 @@ class _Cover(NamedTuple):
     addresses: set[Address]
 
 
-def live(channel: int, memory: int, agent: int) -> Never:
+def live(channel: int, memory: int, agent: int, *, settle: Callable[[], None]) -> Never:
     """Be the guardian, in a process forked for it.
 
     Args:
         channel: socket to the agent.
         memory: descriptor of the shared memory.
         agent: pidfd of the agent.
+        settle: gives away all rights that a guardian does not need.
     """
     os.setsid()
     with contextlib.suppress(OSError):
         os.write(os.open("/proc/self/comm", os.O_WRONLY), _NAME)
     with contextlib.suppress(OSError):  # before the loop that it watches (`linux.real_time`), should that spin
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(_PRIORITY))
+    settle()
     last = 2
     for descriptor in [*sorted((channel, memory, agent)), os.sysconf("SC_OPEN_MAX")]:
         os.closerange(last + 1, descriptor)
@@ -146,6 +154,7 @@ class _Guardian:
     def serve(self) -> None:
         """Watch until the agent has ended, or until another guardian watches it."""
         while True:
+            self._words[LOOKS] += 1
             ready = dict(self._events.poll(self._until_next_look()))
             open_still = self._read()
             if self._agent in ready or (not open_still and self._dies()):
@@ -159,12 +168,12 @@ class _Guardian:
                 if self._stale() and self._read():
                     self._let_go()
 
-    def _until_next_look(self) -> int | None:
-        """Milliseconds until the stamp may be too old; None while nothing is held, or the agent's next word counts."""
+    def _until_next_look(self) -> int:
+        """Milliseconds until the stamp may be too old, or until it is time for a sign of life."""
         if not self._guarding():
-            return None
+            return round(LONGEST_PAUSE * 1000)
         left = self._words[STAMP] + self._words[LIMIT] - time.monotonic_ns()
-        return max(math.ceil(left / 1_000_000), 0)
+        return min(max(math.ceil(left / 1_000_000), 0), round(LONGEST_PAUSE * 1000))
 
     def _guarding(self) -> bool:
         return bool(self._addresses) and not self._words[ACTED]
@@ -225,19 +234,22 @@ class _Guardian:
         self._say_zeros()
         awaited = {each for cover in waiting.values() for each in cover.addresses}
         self._remove(self._addresses - awaited)
-        began = time.monotonic()
+        until = {listener: time.monotonic() + cover.wait for listener, cover in waiting.items()}
         while waiting:
-            waited = time.monotonic() - began
-            left = min(cover.wait for cover in waiting.values()) - waited
+            left = min(until[listener] for listener in waiting) - time.monotonic()
             heard, _, _ = select.select(waiting, [], [], max(left, 0))
-            done = [each for each, cover in waiting.items() if cover.wait <= waited or _succeeds(each, cover, heard)]
+            now = time.monotonic()
+            for listener, cover in waiting.items():
+                if _succeeds(listener, cover, heard):
+                    until[listener] = min(until[listener], now + _LINGER)
+            done = [listener for listener in waiting if until[listener] <= now]
             self._remove({each for listener in done for each in waiting.pop(listener).addresses})
 
     def _say_zeros(self) -> None:
         for cover in self._covers.values():
             for source, destination, message in cover.zeros:
                 sender = self._senders.get(_domain(destination))
-                payload = _signed(message, source, *cover.seal) if cover.seal else message
+                payload = signed(message, source, *cover.seal, time.monotonic_ns()) if cover.seal else message
                 if sender is not None:
                     _send(sender, _packet(source, destination, payload), destination, cover.interface)
 
@@ -296,17 +308,26 @@ def _cover(
     signs = (seal[0], bytes.fromhex(seal[1]), seal[2]) if seal else None
     if signs:  # the first signature brings a cryptographic library into memory: not when it is urgent
         for source, _, payload in zeros[:1]:
-            _signed(bytes.fromhex(payload), source, *signs)
+            signed(bytes.fromhex(payload), source, *signs, time.monotonic_ns())
     messages = [(source, to, bytes.fromhex(payload)) for source, to, payload in zeros]
     return _Cover(vrid, index, messages, signs, wait, {_address(*each) for each in addresses})
 
 
-def _signed(message: bytes, source: str, key_id: int, key: bytes, ahead: int) -> bytes:
-    """The message and its trailer, numbered by the clock."""
+def signed(message: bytes, source: str, key_id: int, key: bytes, ahead: int, now: int) -> bytes:
+    """The message and its trailer, numbered by the clock.
+
+    Args:
+        message: the VRRP message with a checksum that is right without a trailer.
+        source: IP source address that it will be sent from.
+        key_id: which key it is.
+        key: the secret.
+        ahead: what to add to the number of the moment.
+        now: nanoseconds on the monotonic clock.
+    """
     from vrrpd import trailer  # noqa: PLC0415  # megabytes, for those who sign
 
     packed = _packed(source)
-    number = (trailer.clock_sequence(time.monotonic_ns()) + ahead) % (1 << trailer.SEQUENCE_BITS)
+    number = (trailer.clock_sequence(now) + ahead) % (1 << trailer.SEQUENCE_BITS)
     end = trailer.seal(message, packed, key_id, key, number)
     if len(packed) == 16:  # RFC 8200 8.1: the checksum covers the whole payload, and its length; RFC 1624 mends it
         (checksum,) = struct.unpack_from("!H", message, 6)

@@ -6,8 +6,8 @@
 `vrrpd run` starts it first of all, before it imports anything heavy and long before threads or an event loop exist.
 Three reasons. Starting a program from the agent would hold up adverts: a fork costs more the larger the process is, and
 so the launcher is an interpreter of its own that has this file and a few modules of the standard library in it. The
-launcher keeps the rights of whoever started the agent, so that the agent may give them away. And a process without trio
-and netlink can do its work while those are in trouble.
+launcher keeps what it needs of the rights of whoever started the agent, so that the agent may give them away. And a
+process without trio and netlink can do its work while those are in trouble.
 
 A request names a run by a number and brings the write end of a pipe. The answers for it are its process id, at most
 one reason why it `failed` to start, and last its exit status (the negative number of a signal). There is no request to
@@ -20,8 +20,14 @@ instruction (exec hangs on a dead network file system) or that survives SIGKILL 
 plain fork, and not posix_spawn, which waits for the exec. What goes wrong between fork and exec is told to the agent by
 the new process itself.
 
-One request starts no program: it brings three descriptors, and a fork of the launcher becomes the agent's guardian
-(`vrrpd.guardian`), which needs the launcher's rights and its small size. The end of the launcher is not its end.
+Two requests start no program. One opens a file that only root may read, and its answer brings the descriptor; a fork
+does that, because a file may hang. The other brings three descriptors, and a fork of the launcher becomes the agent's
+guardian (`vrrpd.guardian`), for which it needs the launcher's small size and some of its rights. The end of the
+launcher is not its end.
+
+The agent has given its rights away, so whoever takes it over must not have them back by asking here. What takes more
+rights than the agent's, a program with a `user` or a file, is done only where it was promised: the agent says so at its
+start, before it hears anything of the network, and then that it has said everything.
 
 A program gets: a session and process group of its own, `/` as its directory, nothing on its standard input, the pipe as
 output and error, no other descriptor, default signals, PATH and LANG=C alone as its environment, and the rights of an
@@ -30,8 +36,9 @@ children in process groups of their own (`timeout`) belong to it, those in sessi
 
 Has its own session and does not react to INT, TERM and HUP: the agent's goodbye is the end of its socket.
 
-Must not do: import anything beyond the standard library and the guardian, or much of that (`dataclasses` alone would
-make the process a fifth larger and each fork slower, hence the named tuples); wait for one thing.
+Must not do: import anything beyond the standard library, the guardian and `vrrpd.rights`, or much of that
+(`dataclasses` alone would make the process a fifth larger and each fork slower, hence the named tuples); wait for one
+thing.
 
 Sources: unix(7), pidfd_open(2), pipe(7), epoll(7), capabilities(7).
 """
@@ -43,15 +50,18 @@ import ctypes
 import gc
 import json
 import os
-import pwd
 import select
 import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final, NamedTuple, Never
+
+if __name__ == "__main__":  # run as a script by `start`: this package is nowhere to be found yet
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120 - pathlib is large
+
+from vrrpd import guardian, rights
 
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where a program without a path is looked for, here and in inspections."""
@@ -62,10 +72,10 @@ REQUEST_LIMIT: Final = 65536
 _ENVIRONMENT: Final = {"PATH": PATH, "LANG": "C"}
 _NAME: Final = b"vrrpd-launcher"  # at most 15 characters: TASK_COMM_LEN less the final zero
 _CHANNEL: Final = 3  # descriptor of our end
-_UNPRIVILEGED: Final = ("vrrpd", "nobody")  # whose rights a program gets: of the first that exists
 _UNMOVED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PR_SET_PDEATHSIG, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 1, 47, 4  # linux/prctl.h
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _SWEEPS: Final = 3  # a session is looked for again after it was killed: it may have forked meanwhile
+_KIND, _REGULAR = 0o170000, 0o100000  # inode(7)
 _NOT_STARTED: Final = 127  # exit status of what failed before its exec, as a shell has it
 
 
@@ -84,22 +94,6 @@ class Launcher(NamedTuple):
     channel: socket.socket
 
 
-class Account(NamedTuple):
-    """Whose rights a program gets.
-
-    Attributes:
-        name: of the user, or its number where it has none.
-        uid: user id.
-        gid: primary group.
-        groups: all groups.
-    """
-
-    name: str
-    uid: int
-    gid: int
-    groups: tuple[int, ...]
-
-
 def start() -> Launcher:
     """Start the launcher. Call it before rights are given away, and while this process is small."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -109,53 +103,6 @@ def start() -> Launcher:
     pid = os.posix_spawn(sys.executable, argv, os.environ)
     theirs.close()
     return Launcher(pid, ours)
-
-
-def account(user: str | None, *, privileged: bool) -> Account:
-    """Whose rights a program gets.
-
-    Args:
-        user: the name that is asked for; None for an unprivileged one.
-        privileged: whether whoever starts the program is root. Nobody else can choose.
-
-    Raises:
-        LookupError: it cannot be done; the text names the cause and the mend.
-    """
-    if privileged:
-        return _named(user or next(filter(_exists, _UNPRIVILEGED), _UNPRIVILEGED[-1]))
-    own = _own()
-    if user not in {None, own.name}:
-        raise LookupError(
-            f"the agent runs as {own.name}, and only root can run programs as another user; "
-            f"run the agent as root, or leave user {user!r} out"
-        )
-    return own
-
-
-def _exists(user: str) -> bool:
-    try:
-        pwd.getpwnam(user)
-    except KeyError:
-        return False
-    return True
-
-
-def _named(user: str) -> Account:
-    try:
-        entry = pwd.getpwnam(user)
-    except KeyError:
-        raise LookupError(f"there is no user {user!r} on this host; name one that exists") from None
-    return Account(user, entry.pw_uid, entry.pw_gid, tuple(os.getgrouplist(user, entry.pw_gid)))
-
-
-def _own() -> Account:
-    """The one we have ourselves; a container may run us as a number that has no name."""
-    uid = os.geteuid()
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        name = str(uid)
-    return Account(name, uid, os.getegid(), tuple(os.getgroups()))
 
 
 def _settle(channel: int) -> None:
@@ -175,20 +122,13 @@ def _settle(channel: int) -> None:
         os.write(os.open("/proc/self/comm", os.O_WRONLY), _NAME)
     os.dup2(channel, _CHANNEL, inheritable=False)
     os.closerange(_CHANNEL + 1, os.sysconf("SC_OPEN_MAX"))
-    if os.geteuid():
-        _drop_ambient()
+    rights.keep(rights.LAUNCHING)
     gc.collect()
     gc.freeze()  # what a collection touches, each fork would have to copy
 
 
 def _stay(_number: int, _frame: FrameType | None) -> None:
     """Do nothing about a signal."""
-
-
-def _drop_ambient() -> None:
-    """Keep what a service manager granted the agent (CAP_NET_ADMIN ...) from passing to every program."""
-    if _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "prctl(PR_CAP_AMBIENT_CLEAR_ALL)")
 
 
 class _Program(NamedTuple):
@@ -210,15 +150,16 @@ class _Program(NamedTuple):
 class _Desk:
     """Takes requests, watches programs, answers."""
 
-    def __init__(self, channel: socket.socket, guard: Callable[[int, int, int], Never]) -> None:
+    def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
-        self._guard = guard
         self._guardians: dict[int, int] = {}  # pidfd to process id
         self._events = select.epoll()
         self._events.register(channel, select.EPOLLIN)
         self._running: dict[int, _Program] = {}  # by pidfd
         self._heard: dict[int, _Program] = {}  # those that the agent still listens to, by our end of their pipe
-        self._accounts: dict[str | None, Account] = {}
+        self._accounts: dict[str | None, rights.Account] = {}
+        self._promised: set[str] = set()  # what needs more rights than the agent's, and will be done for it
+        self._sealed = False
 
     def serve(self) -> None:
         """Work until the agent is gone; leave nothing running."""
@@ -259,16 +200,21 @@ class _Desk:
         if not packet:
             return False
         request: dict[str, Any] = json.loads(packet)
+        if "promise" in request:
+            self._promise(request["promise"])
+            return True
         if "guardian" in request:
-            self._fork_guardian(ancillary)
+            name, uid, gid, groups = request["guardian"]
+            self._fork_guardian(rights.Account(name, uid, gid, tuple(groups)), ancillary)
             return True
         if not ancillary:  # our table of descriptors is full, and the kernel has dropped the pipe
             self._answer({"run": request["run"], "failed": "too many open files", "status": _NOT_STARTED})
             return True
         (output,) = struct.unpack("i", ancillary[0][2])
         try:
+            self._insist_on_promise(request)
             program = self._start(request, output)
-        except (OSError, LookupError) as error:  # no process, no descriptor left, no such user
+        except (OSError, LookupError) as error:  # no process, no descriptor left, no such user, nothing promised
             os.close(output)
             self._answer({"run": request["run"], "failed": _reason(error), "status": _NOT_STARTED})
             return True
@@ -279,14 +225,36 @@ class _Desk:
         self._answer({"run": program.run, "pid": program.pid})
         return True
 
-    def _fork_guardian(self, ancillary: list[tuple[int, int, bytes]]) -> None:
-        """Fork a guardian. Where that fails, its end of the channel is closed, and the agent asks again."""
+    def _promise(self, what: dict[str, Any] | None) -> None:
+        """Note what will be asked for; None ends that for good."""
+        if what is None:
+            self._sealed = True
+        elif not self._sealed:
+            self._promised.add(_errand(what))
+
+    def _insist_on_promise(self, request: dict[str, Any]) -> None:
+        """Refuse what takes our rights, unless it stood in the file that the agent was started with.
+
+        Raises:
+            LookupError: the text names the mend.
+        """
+        plain = "argv" in request and request["user"] is None
+        if self._sealed and not plain and _errand(request) not in self._promised:
+            raise LookupError("it was not in the configuration when the agent started; restart the agent")
+
+    def _fork_guardian(self, who: rights.Account, ancillary: list[tuple[int, int, bytes]]) -> None:
+        """Fork a guardian. Where that fails, its end of the channel is closed, and the agent asks again.
+
+        The one before goes first: one that was stopped would act on what it knew then, should it go on.
+        """
+        for pidfd in self._guardians:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         descriptors = [d for _, _, data in ancillary for (d,) in struct.iter_unpack("i", data)]
         with contextlib.suppress(OSError):
             pid = os.fork() if len(descriptors) == 3 else -1
             if pid == 0:
                 try:
-                    self._guard(descriptors[0], descriptors[1], descriptors[2])
+                    guardian.live(*descriptors, settle=lambda: rights.settle(who, rights.NETWORK))
                 except Exception as error:  # noqa: BLE001 - told, and kept out of the loop of the launcher
                     sys.excepthook(type(error), error, error.__traceback__)
                 os._exit(1)
@@ -298,7 +266,7 @@ class _Desk:
             os.close(descriptor)
 
     def _start(self, request: dict[str, Any], output: int) -> _Program:
-        who = self._account(request["user"])
+        who = self._account(request["user"]) if "argv" in request else None
         pid = os.fork()
         if pid == 0:
             self._become(request, who, output)
@@ -309,27 +277,38 @@ class _Desk:
             os.waitpid(pid, 0)
             raise
 
-    def _account(self, user: str | None) -> Account:
+    def _account(self, user: str | None) -> rights.Account:
         """As `account`, remembered: in each new process again, it would cost as much as all the rest."""
         if user not in self._accounts:
-            self._accounts[user] = account(user, privileged=os.geteuid() == 0)
+            self._accounts[user] = rights.account(user, by_root=os.geteuid() == 0)
         return self._accounts[user]
 
-    def _become(self, request: dict[str, Any], who: Account, output: int) -> Never:
-        """Be the program, or tell the agent why that cannot be."""
+    def _become(self, request: dict[str, Any], who: rights.Account | None, output: int) -> Never:
+        """Be the program, or open the file; or tell the agent why that cannot be."""
         try:
             os.setsid()
+            if who is None:
+                self._open(request)
+                os._exit(0)
             os.dup2(output, 1)
             os.dup2(output, 2)
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # and this one
-            _take_rights(who)
+            rights.become(who)
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # after the change of user, which clears it
             argv: list[str] = request["argv"]
             os.execvpe(argv[0], argv, _ENVIRONMENT)  # noqa: S606 - there is no shell, on purpose
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not get into the loop of the launcher
             self._answer({"run": request["run"], "failed": _reason(error)})
         os._exit(_NOT_STARTED)
+
+    def _open(self, request: dict[str, Any]) -> None:
+        """Hand the agent a file that it may not open itself; in a process of its own, for a file may hang."""
+        descriptor = os.open(request["open"], os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        if os.fstat(descriptor).st_mode & _KIND != _REGULAR:
+            raise LookupError("is no regular file")
+        with contextlib.suppress(ConnectionError):
+            socket.send_fds(self._channel, [json.dumps({"run": request["run"]}).encode()], [descriptor])
 
     def _mute(self, program: _Program) -> None:
         """Stop watching who listens; once, because the descriptor's number is another program's soon."""
@@ -353,6 +332,11 @@ class _Desk:
     def _answer(self, answer: dict[str, Any]) -> None:
         with contextlib.suppress(ConnectionError):  # the next event says that the agent is gone
             self._channel.send(json.dumps(answer).encode())
+
+
+def _errand(request: dict[str, Any]) -> str:
+    """What is wanted, in a form to compare."""
+    return json.dumps([request.get(key) for key in ("argv", "user", "open")])
 
 
 def _kill(program: _Program) -> None:
@@ -390,22 +374,6 @@ def _session(pid: int) -> int:
     return 0 if state in b"ZX" else int(session)
 
 
-def _take_rights(who: Account) -> None:
-    """Give away all rights but those of a user.
-
-    Raises:
-        PermissionError: the kernel does not let us.
-    """
-    if os.geteuid():
-        return  # they are our own
-    try:
-        os.setgroups(who.groups)
-        os.setresgid(who.gid, who.gid, who.gid)
-        os.setresuid(who.uid, who.uid, who.uid)
-    except PermissionError:
-        raise PermissionError(f"root may not become {who.name} here; grant CAP_SETUID and CAP_SETGID") from None
-
-
 def _reason(error: Exception) -> str:
     """What went wrong, in a few plain words."""
     if isinstance(error, OSError) and error.errno:
@@ -415,11 +383,8 @@ def _reason(error: Exception) -> str:
 
 def _main() -> None:
     """The launcher's life; the only argument is the descriptor of its channel."""
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120 - pathlib is large
-    from vrrpd.guardian import live  # noqa: PLC0415 - found by the line above, where this file is run as a script
-
     _settle(int(sys.argv[1]))
-    _Desk(socket.socket(fileno=_CHANNEL), live).serve()
+    _Desk(socket.socket(fileno=_CHANNEL)).serve()
 
 
 if __name__ == "__main__":

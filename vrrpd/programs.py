@@ -1,4 +1,4 @@
-"""The agent's end of the launcher: runs a program and waits, with all other tasks going on.
+"""The agent's end of the launcher: runs a program, or opens a file, and waits, with all other tasks going on.
 
 Owns the conversation with `vrrpd.launcher`: numbers the runs, makes the pipes, keeps the end of each output. Whoever
 runs programs (health checks today) is handed a `LauncherClient` as something that can `run`, and imports nothing of
@@ -20,7 +20,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -29,6 +29,7 @@ import trio
 
 from vrrpd.checks.base import CannotStartError, Finished, LauncherGoneError
 from vrrpd.launcher import REQUEST_LIMIT, Launcher
+from vrrpd.rights import Account
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class _Run:
         status: exit status, or the negative number of a signal; of use once it has ended.
         ended: set at its end.
         dropped: nobody waits for it any more, it is being killed.
+        opened: descriptor of the file that was asked for.
     """
 
     command: _Command
@@ -60,6 +62,7 @@ class _Run:
     status: int = 0
     ended: trio.Event = field(default_factory=trio.Event)
     dropped: bool = False
+    opened: int | None = None
 
 
 class LauncherClient:
@@ -85,15 +88,15 @@ class LauncherClient:
         while True:
             await trio.lowlevel.wait_readable(self._channel)
             try:
-                packet = self._channel.recv(_ANSWER_LIMIT)
+                packet, descriptors, _, _ = socket.recv_fds(self._channel, _ANSWER_LIMIT, 1)
             except BlockingIOError:
                 continue
             except ConnectionError:
-                packet = b""
+                packet, descriptors = b"", []
             if not packet:
                 self._lose()
                 return
-            self._hear(json.loads(packet))
+            self._hear(json.loads(packet), descriptors)
 
     async def run(self, argv: Sequence[str], *, user: str | None = None) -> Finished:
         """Run a program to its end, in a process group of its own; cancelled, the whole group is killed.
@@ -106,14 +109,65 @@ class LauncherClient:
             CannotStartError: the text names the cause.
             OSError: there is no descriptor left for its output.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
         command = (tuple(argv), user)
+        run, output = await self._go(command, {"argv": argv, "user": user})
+        return Finished(run.status, output)
+
+    async def open(self, path: str) -> int:
+        """Have a file opened that we may not open ourselves; the caller closes the descriptor.
+
+        Args:
+            path: of a regular file, one of those that were promised.
+
+        Raises:
+            CannotStartError: the text names the cause.
+            OSError: there is no descriptor left.
+        """
+        run, _ = await self._go(((path,), None), {"open": path})
+        if run.opened is None:
+            raise CannotStartError("too many open files")
+        return run.opened
+
+    def promise(self, errands: Iterable[Mapping[str, Any]]) -> None:
+        """Tell the launcher all that will be asked of it with more rights than ours; blocks, for the start.
+
+        Args:
+            errands: `argv` and `user` of a program, or `open` and the path of a file.
+        """
+        self._channel.setblocking(True)
+        try:
+            for errand in (*errands, None):
+                self._channel.send(json.dumps({"promise": errand}).encode())
+        except ConnectionError:
+            self._lose()
+        finally:
+            self._channel.setblocking(False)
+
+    async def fork_guardian(self, who: Account, descriptors: Sequence[int]) -> None:
+        """Have the launcher become a guardian in a fork of itself.
+
+        Args:
+            who: the user that it is to be.
+            descriptors: its channel, the shared memory, and our pidfd.
+
+        Raises:
+            CannotStartError: the launcher has ended.
+        """
+        await self._send(json.dumps({"guardian": who}).encode(), descriptors)
+
+    async def _go(self, command: _Command, request: Mapping[str, Any]) -> tuple[_Run, bytes]:
+        """Have something done to its end; the run, and what was written to its pipe.
+
+        Raises:
+            CannotStartError, OSError: as `run`.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
         await self._await_end_of_dropped(command)
         reading, writing = os.pipe()
         try:
             os.set_blocking(reading, False)
             try:
-                run = await self._ask(command, writing)
+                run = await self._ask(command, request, writing)
             finally:
                 os.close(writing)
             output = await self._follow(run, reading)
@@ -123,18 +177,7 @@ class LauncherClient:
             raise LauncherGoneError(run.failed)
         if run.failed:
             raise CannotStartError(run.failed)
-        return Finished(run.status, output)
-
-    async def fork_guardian(self, descriptors: Sequence[int]) -> None:
-        """Have the launcher become a guardian in a fork of itself.
-
-        Args:
-            descriptors: its channel, the shared memory, and our pidfd.
-
-        Raises:
-            CannotStartError: the launcher has ended.
-        """
-        await self._send(b'{"guardian": true}', descriptors)
+        return run, output
 
     async def _await_end_of_dropped(self, command: _Command) -> None:
         """Make sure that the same command, cancelled a moment ago, is gone."""
@@ -148,14 +191,13 @@ class LauncherClient:
             raise CannotStartError(f"the launcher (pid {self._launcher.pid}) does not answer")
         raise CannotStartError(f"pid {before.pid} of the run before cannot be killed")
 
-    async def _ask(self, command: _Command, output: int) -> _Run:
+    async def _ask(self, command: _Command, request: Mapping[str, Any], output: int) -> _Run:
         """Send a request with the write end of a pipe."""
         number = next(self._numbers)
-        argv, user = command
-        request = json.dumps({"run": number, "argv": argv, "user": user}).encode()
-        if len(request) > REQUEST_LIMIT:
+        packet = json.dumps({"run": number, **request}).encode()
+        if len(packet) > REQUEST_LIMIT:
             raise CannotStartError("its arguments are too long")
-        await self._send(request, [output])
+        await self._send(packet, [output])
         run = self._runs[number] = _Run(command)
         return run
 
@@ -182,15 +224,25 @@ class LauncherClient:
                 nursery.start_soon(_collect, reading, output)
                 await run.ended.wait()
                 nursery.cancel_scope.cancel()
+        except trio.Cancelled:
+            if run.opened is not None:
+                os.close(run.opened)
+            raise
         finally:
             run.dropped = not run.ended.is_set()
         with contextlib.suppress(BlockingIOError):
             _read(reading, output)  # what came last
         return bytes(output)
 
-    def _hear(self, answer: dict[str, Any]) -> None:
+    def _hear(self, answer: dict[str, Any], descriptors: Sequence[int]) -> None:
         """Note what the launcher says of a run."""
         run = self._runs[answer["run"]]
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+            if run.dropped:
+                os.close(descriptor)
+            else:
+                run.opened = descriptor
         run.pid = answer.get("pid", run.pid)
         run.failed = answer.get("failed", run.failed)
         if "status" in answer:

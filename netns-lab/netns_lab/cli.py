@@ -7,6 +7,7 @@ behind.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -20,17 +21,20 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from netns_lab import helper, keeper
+from netns_lab import compare, helper, keeper
 from netns_lab.agents.registry import AGENTS, agent_class
 from netns_lab.demo import demonstrate
 from netns_lab.errors import CannotRunError, LabError
+from netns_lab.expressions import SECOND, parse_duration
 from netns_lab.faults.registry import FAULTS
 from netns_lab.judges.base import Outcome
 from netns_lab.kernel import require_root
-from netns_lab.results import show_results, write_json
+from netns_lab.results import advancing, show_results, write_json
 from netns_lab.rundir import BASE, PREFIX, sweep
 from netns_lab.runner import Result, run_scenario, unable, worst
-from netns_lab.scenario import available, load
+from netns_lab.scenario import available, load, settings_of
+from netns_lab.soak.run import Soak
+from netns_lab.soak.show import conclude, progress
 
 _CONSOLE = Console(highlight=False)
 _ALONE = tuple(kind for kind in AGENTS if kind != "frr")  # FRR is a peer for tests, and speaks multicast only
@@ -94,6 +98,52 @@ def run(
         raise CannotRunError("nothing of that can be run")
     show_results(_CONSOLE, results)
     sys.exit(0 if worst(result.outcome for result in results) is Outcome.PASSED else 1)
+
+
+@group.command("compare")
+@click.argument("names", nargs=-1, required=True, metavar="NAME|FILE...")
+@click.option("--runs", type=click.IntRange(1, 99), default=5, show_default=True, help="Run each so often with each.")
+@_set
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures as one JSON object.")
+def compare_agents(names: Sequence[str], runs: int, changes: Sequence[str], json_file: Path | None) -> None:
+    """Run scenarios with vrrpd and with keepalived in turn, medians side by side; vrrpd's verdict counts."""
+    require_root()
+    for kind in compare.AGENTS:
+        agent_class(kind)
+    scenarios = [load(name, {**_pairs(changes), "runs": str(runs)}) for name in names]
+    done: list[compare.Comparison] = []
+    with advancing(_CONSOLE, len(scenarios) * runs * len(compare.AGENTS)) as (tell, advance):
+        for scenario in scenarios:
+            done.append(compare.compare(scenario, tell, advance))
+            compare.show(_CONSOLE, done[-1])
+            if json_file is not None:
+                compare.write(json_file, done)
+    sys.exit(0 if worst(each.own.outcome for each in done) is Outcome.PASSED else 1)
+
+
+@group.command()
+@click.option("--for", "duration", default="1h", show_default=True, help="How long, as 30s, 3m, 1h.")
+@click.option("--interval", default="10ms", show_default=True, help="Advertisement interval.")
+@_agent
+@_set
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="The result; default: a new soak-*.json here."
+)
+def soak(duration: str, interval: str, kind: str, changes: Sequence[str], json_file: Path | None) -> None:
+    """Load every core, and see that nothing happens: no false change of role at a short interval."""
+    require_root()
+    settings = settings_of({**_pairs(changes), "interval": interval})
+    one = Soak(settings, kind, _duration(duration))
+    file = json_file or Path(f"soak-{kind}-{time.strftime('%Y%m%d-%H%M%S')}.json")
+    try:
+        with progress(_CONSOLE, _duration(duration) / SECOND) as told:
+            one.run(told)
+    finally:
+        if "outcome" in one.report:
+            file.write_text(json.dumps(one.report, indent=1) + "\n")
+            conclude(_CONSOLE, one.report)
+            _tell(f"written to {file}")
+    sys.exit(0 if one.passed else 1)
 
 
 @group.command()
@@ -220,6 +270,14 @@ def _pairs(changes: Sequence[str]) -> dict[str, str]:
             raise click.UsageError(f"--set {change}: write KEY=VALUE")
         pairs[key] = value
     return pairs
+
+
+def _duration(text: str) -> int:
+    """The duration of an option, in nanoseconds."""
+    try:
+        return parse_duration(text)
+    except ValueError as mistake:
+        raise click.UsageError(str(mistake)) from None
 
 
 def _only(run_id: str | None) -> str:

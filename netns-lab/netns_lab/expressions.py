@@ -5,7 +5,7 @@ was configured. The grammar is the least that reads well:
 
     sum     = product (("+" | "-") product)*
     product = factor ("*" factor)*
-    factor  = NUMBER [ms | s | m] | NAME | "(" sum ")"
+    factor  = NUMBER [ms | s | m | h] | NAME | "(" sum ")"
 
 Values are nanoseconds, as floats. The formulas are those of RFC 9568 6.1 and RFC 3768 6.1, written down here once more:
 a lab that took them from the agent would agree with its mistakes.
@@ -20,20 +20,20 @@ from dataclasses import dataclass
 MS = 1_000_000
 SECOND = 1_000 * MS
 
-_UNITS = {"": 1, "ms": MS, "s": SECOND, "m": 60 * SECOND}
-_TOKEN = re.compile(r"\s*(?:(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m)?\b|(?P<name>[a-z_]+)|(?P<sign>[-+*()]))")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)?")
+_UNITS = {"": 1, "ms": MS, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND}
+_TOKEN = re.compile(r"\s*(?:(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h)?\b|(?P<name>[a-z_]+)|(?P<sign>[-+*()]))")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 
 
 def parse_duration(text: str | float) -> int:
-    """A duration such as `250ms`, `1s`, `2m` or a number of seconds, in nanoseconds.
+    """A duration such as `250ms`, `1s`, `2m`, `1h` or a number of seconds, in nanoseconds.
 
     Raises:
         ValueError: it is not one.
     """
     match = _DURATION.fullmatch(str(text).strip())
     if not match:
-        raise ValueError(f"{text!r} is no duration; write 250ms, 1s, 2m or a number of seconds")
+        raise ValueError(f"{text!r} is no duration; write 250ms, 1s, 2m, 1h or a number of seconds")
     return round(float(match[1]) * _UNITS[match[2] or "s"])
 
 

@@ -8,12 +8,15 @@ history and nothing else; written to a file it can be judged again, or drawn, by
 |--------------|--------------------------------------|--------|
 | step         | the lab did something                | step, node, and `mark` where the scenario names the moment; `cut`: the node is off the network from here on (true) or back (false) |
 | address      | a kernel gained or lost an address   | node, address, held |
+| route        | a kernel gained or lost a default route | node, route (the family), held |
+| kept         | the lab looked for what is none of the agent's business | node, what, held |
 | advert       | an advertisement entered the switch  | node (the cable), vrid, version, priority, interval_ms, source, destination, hop_limit, addresses |
 | announcement | a gratuitous ARP or unsolicited neighbour advertisement entered the switch | node, address, mac, form |
 | reply        | a probe was answered                 | target, node (who answered), sent |
 | failure      | a request failed (http probes)       | target, sent, reason, `kept`: on a connection that had answered before |
 | probes       | how many probes a target was sent    | target, sent, pace_ns |
 | flooded      | forged packets were sent             | recipe, sent, seconds, processor_s (what each agent used meanwhile) |
+| alarms       | an agent was asked what it complains about | node, `alarms`: code -> sentence |
 | lost_events  | the kernel dropped address events    | node |
 """  # noqa: E501  the rows of a table
 

@@ -156,6 +156,15 @@ def processes_inside(namespaces: Iterable[str]) -> list[int]:
     return found
 
 
+def family(pid: int) -> list[int]:
+    """A process and all that descend from it, the youngest first; none where it has ended."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [*(each for child in children for each in family(int(child))), pid]
+
+
 def require_root() -> None:
     """Refuse early where namespaces cannot be made.
 

@@ -14,6 +14,7 @@ away, the next lab does before it starts.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import time
 from contextlib import AbstractContextManager
@@ -44,11 +45,19 @@ class Lab:
         history: what was seen on the wires and in the kernels, and what was done.
     """
 
-    def __init__(self, plan: Topology | None = None) -> None:
+    def __init__(self, plan: Topology | None = None, history: History | None = None, *, captures: bool = True) -> None:
+        """Plan a lab; it is built when its block is entered.
+
+        Args:
+            plan: what it is made of.
+            history: where to write what is seen; None for a new one.
+            captures: whether every VRRP packet is kept.
+        """
         self.topology = plan or Topology()
         self.nodes: dict[str, Node] = {}
         self.agents: dict[str, Agent] = {}
-        self.history = History()
+        self.history = history or History()
+        self._captures = captures
         self._resources = contextlib.ExitStack()
         self._directory: RunDirectory | None = None
         self._switch: socket.socket | None = None
@@ -76,6 +85,11 @@ class Lab:
     def path(self) -> Path:
         """The run directory."""
         return self._owned().path
+
+    @property
+    def switch_namespace(self) -> str:
+        """The namespace that the switches are in; a host's port there is named after it."""
+        return self._owned().prefix + SWITCH
 
     @property
     def capture(self) -> Path:
@@ -143,6 +157,11 @@ class Lab:
             timeout,
             lambda: f"{node} to be the only holder of {address} (now: {sorted(self.history.holders(address))})",
         )
+
+    def wait_held(self, timeout: float = 10) -> None:
+        """Wait until any node holds the shared address."""
+        address = next(iter(self.agents.values())).service.address
+        wait_until(lambda: bool(self.history.holders(address)), timeout, f"anybody to hold {address}")
 
     def wait_advert(self, node: str, timeout: float = 10) -> None:
         """Wait until the next advertisement of `node` enters the switch."""
@@ -224,13 +243,15 @@ class Lab:
         topology.build(self.topology, directory.prefix)
         for host in self.topology.hosts():
             namespace = directory.prefix + host.name
-            self.nodes[host.name] = Node(host, namespace, directory.path / host.name)
+            clock = self.topology.clocks and host.role is Role.NODE
+            self.nodes[host.name] = Node(host, namespace, directory.path / host.name, clock=clock)
             self._resources.callback(self.nodes[host.name].kill_all)
         switch = self._resources.enter_context(kernel.control_socket(directory.prefix + SWITCH))
         self._switch = switch
         nodes = [host.name for host in self.members()]
         ports = [port for name in self.nodes for port in self.topology.ports(name)]
-        self._recorder = Recorder(directory.prefix, nodes, ports, directory.path)
+        capture = self.capture if self._captures else Path(os.devnull)
+        self._recorder = Recorder(directory.prefix, nodes, ports, directory.path, capture)
         self._resources.enter_context(self._recorder.run(self.history))
 
     def _of_role(self, role: Role) -> list[Node]:

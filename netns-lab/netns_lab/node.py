@@ -25,6 +25,8 @@ from netns_lab.topology import Host
 HERE = BASE / "node"
 """Where the programs of a node find its directory."""
 
+_CLOCK = Path(__file__).parent / "clock"
+
 _INSIDE = f'mount --bind "$0" {HERE} && exec "$@"'
 
 POLL = 0.005
@@ -136,10 +138,12 @@ class Node:
         namespace: the name of its network namespace.
         directory: where its programs keep their files.
         processes: the programs that run in it, by name.
+        clock: whether it has a wall clock of its own (`clock.sitecustomize`).
     """
 
-    def __init__(self, host: Host, namespace: str, directory: Path) -> None:
+    def __init__(self, host: Host, namespace: str, directory: Path, *, clock: bool = False) -> None:
         self.host = host
+        self.clock = clock
         self.namespace = namespace
         self.directory = directory
         self.processes: dict[str, Process] = {}
@@ -147,6 +151,8 @@ class Node:
         directory.mkdir(parents=True, exist_ok=True)
         HERE.mkdir(parents=True, exist_ok=True)
         self.write_health(0)
+        if clock:
+            self.set_clock(0)
 
     @property
     def name(self) -> str:
@@ -177,7 +183,7 @@ class Node:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env=environment,
+                env=environment or self._environment(),
             )
         process = Process(name, popen, log)
         self.processes[name] = process
@@ -189,6 +195,24 @@ class Node:
         new = self.directory / "health.new"
         new.write_text(f"{number}\n")
         new.rename(self.directory / "health")
+
+    def set_clock(self, ahead_ns: int) -> None:
+        """Let the wall clock of the programs in it be so many nanoseconds ahead of the machine's, from now on.
+
+        Raises:
+            LabError: the lab was made without clocks, and programs were started that do not look.
+        """
+        if not self.clock:
+            raise LabError("the lab was made without clocks of its nodes; set clocks to true")
+        new = self.directory / "clock.new"
+        new.write_text(f"{ahead_ns}\n")
+        new.rename(self.directory / "clock")
+
+    def _environment(self) -> Mapping[str, str] | None:
+        """What programs are told about the clock."""
+        if not self.clock:
+            return None
+        return {**os.environ, "PYTHONPATH": str(_CLOCK), "NETNS_LAB_CLOCK": str(self.directory / "clock")}
 
     def kill_all(self) -> None:
         """End everything that the lab started here at once, as a power cut does."""

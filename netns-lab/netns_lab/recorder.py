@@ -1,12 +1,12 @@
 """The recorder: a process of its own that watches every kernel and every cable of a lab.
 
 Started as `python -m netns_lab.recorder PREFIX CAPTURE NODE...`. It opens one netlink socket in the namespace of each
-node (who holds which address) and one packet socket in the switches' namespace (who says what), tells what it sees as
-JSON lines on standard output, and keeps every VRRP packet in a capture file. It ends when its standard input does, so
-it never outlives the lab, however the lab ends.
+node (who has which address and default route) and one packet socket in the switches' namespace (who says what), tells
+what it sees as JSON lines on standard output, and keeps every VRRP packet in a capture file. It ends when its standard
+input does, so it never outlives the lab, however the lab ends.
 
-A process and not a thread, at real-time priority: an interpreter that is busy with something else would stamp address
-events late. Imports the standard library only.
+A process and not a thread, at real-time priority: an interpreter that is busy with something else would stamp
+those events late. Imports the standard library only.
 """
 
 from __future__ import annotations
@@ -36,13 +36,17 @@ class Recorder:
     def __init__(self, capture: BufferedWriter) -> None:
         self._capture = capture
         self._lines: list[str] = []
+        self._held: dict[tuple[str, str, str], bool] = {}
 
-    def addresses(self, node: str, opened: socket.socket) -> None:
-        """Note the address events of a node."""
+    def kernel(self, node: str, opened: socket.socket) -> None:
+        """Note what a node gets and loses; that the lifetime of an address begins anew is no news."""
         now = time.monotonic_ns()
         try:
-            for address, held in sockets.read_addresses(opened):
-                self._note(now, "address", {"node": node, "address": address, "held": held})
+            for kind, what, held in sockets.read_changes(opened):
+                if self._held.get((node, kind, what)) == held:
+                    continue
+                self._held[node, kind, what] = held
+                self._note(now, kind, {"node": node, kind: what, "held": held})
         except sockets.LostEventsError:
             self._note(now, "lost_events", {"node": node})
 
@@ -87,7 +91,7 @@ def record(prefix: str, capture: Path, nodes: list[str], ports: frozenset[str]) 
         recorder = Recorder(file)
         for node in nodes:
             kernel.enter(prefix + node)
-            opened = sockets.address_events()
+            opened = sockets.kernel_events()
             actions[opened.fileno()] = (opened, _bound(recorder, node))
         kernel.enter(prefix + SWITCH)
         opened = sockets.packet_socket(packets.FILTER)
@@ -109,7 +113,7 @@ def record(prefix: str, capture: Path, nodes: list[str], ports: frozenset[str]) 
 
 def _bound(recorder: Recorder, node: str) -> Callable[[socket.socket], None]:
     """The action for a node's socket."""
-    return lambda opened: recorder.addresses(node, opened)
+    return lambda opened: recorder.kernel(node, opened)
 
 
 if __name__ == "__main__":

@@ -25,11 +25,12 @@ class Recorder:
         prefix: what the names of its namespaces begin with.
         nodes: hosts whose kernels are watched.
         ports: the switches' ports that are watched.
-        directory: where the capture and the recorder's complaints go.
+        directory: where the recorder's complaints go.
+        capture: the file that every VRRP packet goes to.
     """
 
-    def __init__(self, prefix: str, nodes: Sequence[str], ports: Sequence[str], directory: Path) -> None:
-        self._argv = helper.command("recorder", prefix, str(directory / "vrrp.pcap"), ",".join(nodes), ",".join(ports))
+    def __init__(self, prefix: str, nodes: Sequence[str], ports: Sequence[str], directory: Path, capture: Path) -> None:
+        self._argv = helper.command("recorder", prefix, str(capture), ",".join(nodes), ",".join(ports))
         self._errors = directory / "recorder.log"
 
     @contextlib.contextmanager

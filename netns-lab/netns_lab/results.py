@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from netns_lab.expressions import show
 from netns_lab.judges.base import Outcome
-from netns_lab.runner import Result, worst
+from netns_lab.runner import Result, Tell, worst
 
-_COLOURS = {Outcome.PASSED: "green", Outcome.FAILED: "bold red", Outcome.UNKNOWN: "yellow"}
+COLOURS = {Outcome.PASSED: "green", Outcome.FAILED: "bold red", Outcome.UNKNOWN: "yellow"}
+
+
+@contextlib.contextmanager
+def advancing(console: Console, total: int) -> Generator[tuple[Tell, Callable[[], None]]]:
+    """Show how far runs are while the block runs: a bar with the latest line on a terminal, all lines in a pipe.
+
+    Yields:
+        What takes a line, and what is called after each run.
+    """
+    if not console.is_terminal:
+        yield (lambda line: console.print(line, soft_wrap=True, markup=False)), (lambda: None)
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[now]}"))
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("runs", total=total, now="")
+        yield (lambda line: bar.update(task, now=line.strip())), (lambda: bar.advance(task))
 
 
 def show_results(console: Console, results: Sequence[Result]) -> None:
@@ -30,7 +48,7 @@ def show_results(console: Console, results: Sequence[Result]) -> None:
                     soft_wrap=True,
                 )
     overall = worst(result.outcome for result in results)
-    colour = _COLOURS[overall]
+    colour = COLOURS[overall]
     good = sum(result.outcome is Outcome.PASSED for result in results)
     console.print(f"[{colour}]{overall}[/]: {good} of {len(results)} scenarios", highlight=False)
 
@@ -40,7 +58,7 @@ def _table(result: Result) -> Table:
     for column in ("expectation", "asked", "measured", "verdict"):
         table.add_column(column, overflow="fold")
     for finding in result.findings:
-        verdict = f"[{_COLOURS[finding.outcome]}]{finding.outcome}[/]"
+        verdict = f"[{COLOURS[finding.outcome]}]{finding.outcome}[/]"
         table.add_row(finding.title, finding.asked, finding.measured, verdict)
     gaps = [run.control_ns for run in result.runs if run.control_ns is not None]
     if gaps:

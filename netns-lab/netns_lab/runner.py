@@ -16,17 +16,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from netns_lab.agents.registry import agent_class
-from netns_lab.errors import CannotRunError
-from netns_lab.expressions import MS, show
+from netns_lab.errors import CannotRunError, LabError
+from netns_lab.expressions import MS, SECOND, show
 from netns_lab.faults.registry import heal, inject
 from netns_lab.history import History
+from netns_lab.judges import alarms, kept
 from netns_lab.judges.base import Case, Finding, Outcome
 from netns_lab.judges.outage import control_gap
-from netns_lab.judges.registry import JUDGES
+from netns_lab.judges.registry import JUDGES, STANDING
+from netns_lab.judges.steps import GAVE_UP
 from netns_lab.judges.wellformed import inspect
 from netns_lab.lab import Lab
 from netns_lab.scenario import Scenario, Step
 from netns_lab.service import VirtualRouter
+from netns_lab.settings import Settings
 
 CONTROL_LIMIT_NS = 5 * MS
 _SLACK_NS = 3 * MS
@@ -44,7 +47,7 @@ class Run:
 
     Attributes:
         history: what was recorded.
-        findings: one for each expectation, in their order.
+        findings: one for each expectation, in their order, and those of every scenario.
         control_ns: the longest gap of the control in nanoseconds; None where nothing was measured.
         repeated: how many disturbed runs came before it.
     """
@@ -86,13 +89,18 @@ def run_scenario(scenario: Scenario, kind: str, tell: Tell) -> Result:
         tell: takes a line for each thing that happens.
 
     Raises:
-        LabError: a step waited in vain, or a program did not start.
+        LabError: a program did not start.
         CannotRunError: something is missing on this machine.
     """
     if why := unable(scenario, kind):
         raise CannotRunError(f"{scenario.name}: {why}")
-    runs = [_undisturbed(scenario, kind, tell, number) for number in range(1, scenario.settings.runs + 1)]
-    findings = [combine([run.findings[index] for run in runs]) for index in range(len(scenario.expect))]
+    runs = [run_once(scenario, kind, tell, number) for number in range(1, scenario.settings.runs + 1)]
+    return summary(scenario, kind, runs)
+
+
+def summary(scenario: Scenario, kind: str, runs: Sequence[Run]) -> Result:
+    """What the runs of a scenario with one kind of agent came to."""
+    findings = [combine(found) for found in zip(*(run.findings for run in runs), strict=True)]
     return Result(scenario, kind, runs, findings)
 
 
@@ -128,8 +136,15 @@ def worst(outcomes: Iterable[Outcome]) -> Outcome:
     return max(outcomes, key=_ORDER.__getitem__, default=Outcome.PASSED)
 
 
-def _undisturbed(scenario: Scenario, kind: str, tell: Tell, number: int) -> Run:
-    """One run that the machine did not disturb, or the last attempt at it."""
+def run_once(scenario: Scenario, kind: str, tell: Tell, number: int) -> Run:
+    """One run that the machine did not disturb, or the last attempt at it; errors as for `run_scenario`.
+
+    Args:
+        scenario: what to run.
+        kind: the agent on every node.
+        tell: takes a line for each thing that happens.
+        number: which of all runs it is, from 1.
+    """
     repeated = 0
     while True:
         tell(f"{scenario.name}: run {number} of {scenario.settings.runs} with {kind}")
@@ -147,12 +162,21 @@ def _undisturbed(scenario: Scenario, kind: str, tell: Tell, number: int) -> Run:
 
 
 def judge(scenario: Scenario, history: History) -> list[Finding]:
-    """What a history says to the expectations of a scenario, in their order."""
+    """What a history says to the expectations of a scenario, in their order, and to those of every scenario."""
     routers = scenario.service.virtual_routers()
-    return [
-        JUDGES[one.judge](Case(history, _watched(routers, one.options.get("network", 1)), one.options))
+    cases = [
+        (one.judge, Case(history, _watched(routers, one.options.get("network", 1)), one.options))
         for one in scenario.expect
     ]
+    every = Case(history, scenario.service.address, {})
+    return [_judged(name, case) for name, case in cases] + [standing(every) for standing in STANDING]
+
+
+def _judged(name: str, case: Case) -> Finding:
+    """What a judge says, if the scenario got as far."""
+    if case.reached:
+        return JUDGES[name](case)
+    return Finding(f"{name}{case.where()}", str(case.options.get("under", "")), "not reached", Outcome.UNKNOWN)
 
 
 def _watched(routers: Sequence[VirtualRouter], network: int) -> str:
@@ -170,40 +194,66 @@ def _doubted(finding: Finding) -> Finding:
 def record(scenario: Scenario, kind: str, tell: Tell) -> History:
     """Do the steps once in a new lab, and return what was recorded; arguments and errors as for `run_scenario`."""
     settings, service = scenario.settings, scenario.service
+    judges = {expectation.judge for expectation in scenario.expect}
     with Lab(settings.topology()) as lab:
         start_all(lab, scenario, kind)
         first, *rest = scenario.steps
-        _do(lab, first, tell)
-        with lab.probing(settings.probe, service, settings.pace_ns):
-            time.sleep(0.2)
-            for step in rest:
-                _do(lab, step, tell)
-            lab.history.add("step", step="end", mark="end")
-        if any(expectation.judge == "wellformed" for expectation in scenario.expect):
+        if _done(lab, first, settings, tell):
+            with lab.probing(settings.probe, service, settings.pace_ns):
+                time.sleep(0.2)
+                for step in rest:
+                    if step.mark and "alarm" in judges:
+                        alarms.inspect(lab.agents.values(), lab.history)
+                    if not _done(lab, step, settings, tell):
+                        break
+                if "alarm" in judges:
+                    alarms.inspect(lab.agents.values(), lab.history)
+                lab.history.add("step", step="end", mark="end")
+        for host in lab.members():
+            kept.look(lab.node(host.name), settings.networks, lab.history)
+        if "wellformed" in judges:
             inspect(lab.capture, lab.history)
         return lab.history
+
+
+def _done(lab: Lab, step: Step, settings: Settings, tell: Tell) -> bool:
+    """Do a step; False where it waits in vain, which is a fact about the agent, and so a part of the history."""
+    try:
+        _do(lab, step, settings, tell)
+    except CannotRunError:
+        raise
+    except LabError as failure:
+        tell(f"  {failure}")
+        lab.history.add("step", step=GAVE_UP, reason=str(failure))
+        return False
+    return True
 
 
 def start_all(lab: Lab, scenario: Scenario, kind: str) -> None:
     """Start the proxies, then the agents of all nodes at once, and wait until they are ready."""
     if scenario.settings.webs:
         lab.start_proxies()
-    agents = [lab.start_agent(name, kind, scenario.service, ready=None) for name in scenario.settings.names()]
+    settings = scenario.settings
+    names = [name for name in settings.names() if name != settings.wrong_key]
+    agents = [lab.start_agent(name, kind, settings.service(name), ready=None) for name in names]
     for agent in agents:
         agent.wait_ready()
+    if odd := settings.wrong_key:
+        lab.wait_held(30)
+        lab.start_agent(odd, kind, settings.service(odd))
 
 
-def _do(lab: Lab, step: Step, tell: Tell) -> None:
+def _do(lab: Lab, step: Step, settings: Settings, tell: Tell) -> None:
     """Do one step."""
     if step.mark and not (step.fault or step.heal):  # those mark the moment themselves
         lab.history.add("step", step="marked", mark=step.mark)
     if step.wait is not None:
-        time.sleep(step.wait / 1_000_000_000)
+        time.sleep((settings.pause if step.wait == "pause" else step.wait) / SECOND)
     elif step.settle is not None:
-        lab.wait_holder(step.settle, step.within / 1_000_000_000)
+        lab.wait_holder(step.settle, step.within / SECOND)
         tell(f"  {step.settle} serves")
     elif step.advert is not None:
-        lab.wait_advert(step.advert, step.within / 1_000_000_000)
+        lab.wait_advert(step.advert, step.within / SECOND)
     elif step.fault is not None and step.node is not None:
         tell(f"  {step.fault} on {step.node}")
         inject(lab, step.fault, step.node, step.mark)
@@ -212,4 +262,4 @@ def _do(lab: Lab, step: Step, tell: Tell) -> None:
         heal(lab, step.heal, step.node, step.mark)
     for _ in range(step.repeat or 0):
         for repeated in step.steps:
-            _do(lab, repeated, tell)
+            _do(lab, repeated, settings, tell)

@@ -22,13 +22,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from netns_lab.errors import CannotRunError
 from netns_lab.expressions import MS, NAMES, evaluate
+from netns_lab.faults.clock import ClockJumped
 from netns_lab.faults.registry import FAULTS
 from netns_lab.judges.registry import JUDGES
 from netns_lab.service import Service
@@ -43,7 +44,7 @@ class Step(BaseModel):
     Attributes:
         settle: wait until this node alone holds the address.
         advert: wait for the next advertisement of this node; what happens right after it is noticed last.
-        wait: let time pass.
+        wait: let time pass; `pause`: as long as the setting of that name says.
         fault: a kind of fault that is done to `node`.
         heal: a kind of fault that is undone.
         repeat: how often `steps` are done.
@@ -57,7 +58,7 @@ class Step(BaseModel):
 
     settle: str | None = None
     advert: str | None = None
-    wait: Duration | None = None
+    wait: Duration | Literal["pause"] | None = Field(default=None, union_mode="left_to_right")
     fault: str | None = None
     heal: str | None = None
     repeat: int | None = Field(default=None, ge=1)
@@ -145,6 +146,8 @@ class Scenario(BaseModel):
                 raise ValueError(f"{expectation.judge} counts requests; set probe to http or http-kept")
             if "network" in expectation.options and not self.settings.group:
                 raise ValueError(f"{expectation.judge} is about the second network; set group to true")
+        if not self.settings.clocks and ClockJumped.kind in self.faults():
+            raise ValueError(f"{ClockJumped.kind} is about the nodes' clocks; set clocks to true")
         known = self.settings.names() + self.settings.web_names()
         for name in self._named():
             if name not in known:
@@ -157,6 +160,8 @@ class Scenario(BaseModel):
 
     def _named(self) -> Iterator[str]:
         yield from self.settings.access_switches
+        if self.settings.wrong_key:
+            yield self.settings.wrong_key
         for first in self.steps:
             for step in first.everything():
                 if name := step.settle or step.advert or step.node:
@@ -199,6 +204,19 @@ def load(name: str, changes: Mapping[str, str] | None = None) -> Scenario:
         return Scenario.model_validate({"name": path.stem, **data})
     except ValidationError as failure:
         mistakes = [f"{path.name}: {_place(error['loc'])}{_plain(error['msg'])}" for error in failure.errors()]
+        raise CannotRunError("\n".join(mistakes)) from None
+
+
+def settings_of(changes: Mapping[str, str]) -> Settings:
+    """The default settings with changes.
+
+    Raises:
+        CannotRunError: mistakes in them; all of them in the text.
+    """
+    try:
+        return Settings.model_validate(changes)
+    except ValidationError as failure:
+        mistakes = [f"{_place(error['loc'])}{_plain(error['msg'])}" for error in failure.errors()]
         raise CannotRunError("\n".join(mistakes)) from None
 
 

@@ -97,6 +97,7 @@ class Service:
         track: what of it decides, in every router.
         routers: so many virtual routers on the first network, at most 100, each with an address of its own.
         group: one more on the second network, and all of them move together.
+        key: what advertisements are authenticated with; empty for not at all.
     """
 
     vrid: int = 51
@@ -110,6 +111,7 @@ class Service:
     track: Sequence[Track] = ()
     routers: int = 1
     group: bool = False
+    key: str = ""
 
     @property
     def address(self) -> str:

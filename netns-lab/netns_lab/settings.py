@@ -28,13 +28,14 @@ def _duration(value: object) -> int:
     """A duration of a file, in nanoseconds."""
     if isinstance(value, str | int | float):
         return parse_duration(value)
-    raise ValueError(f"{value!r} is no duration; write 250ms, 1s, 2m or a number of seconds")
+    raise ValueError(f"{value!r} is no duration; write 250ms, 1s, 2m, 1h or a number of seconds")
 
 
 Duration = Annotated[int, BeforeValidator(_duration)]
 """Nanoseconds; in a file `250ms`, `1s` or a number of seconds."""
 
 STRICT = ConfigDict(extra="forbid", frozen=True)
+_KEY, _OTHER_KEY = "a-key-that-all-nodes-of-a-lab-have", "z-key-that-one-node-of-the-lab-has"
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _TIMING = frozenset({"interval", "timeout", "rise", "fall", "start"})
 
@@ -87,6 +88,10 @@ class Settings(BaseModel):
         service_time: how long a web server takes for an answer.
         tls: the proxies speak https as well, on port 443, with a certificate that `trusted.pem` proves.
         access_switches: nodes with a switch of their own.
+        signed: advertisements are authenticated, all with one key.
+        wrong_key: a node that has another key; its agent starts when another one serves.
+        clocks: each node has a wall clock of its own.
+        pause: how long `wait: pause` takes.
         runs: how often the scenario is run; times are judged by their medians.
     """
 
@@ -109,6 +114,10 @@ class Settings(BaseModel):
     service_time: Duration = 0
     tls: bool = False
     access_switches: tuple[str, ...] = ()
+    signed: bool = False
+    wrong_key: str | None = None
+    clocks: bool = False
+    pause: Duration = 30_000 * MS
     runs: int = Field(default=1, ge=1, le=99)
 
     @field_validator("version", mode="before")
@@ -116,7 +125,7 @@ class Settings(BaseModel):
     def _number(cls, value: object) -> object:
         return int(value) if isinstance(value, str) and value.isdigit() else value
 
-    @field_validator("preempt", "group", "tls", mode="before")
+    @field_validator("preempt", "group", "tls", "signed", "clocks", mode="before")
     @classmethod
     def _flag(cls, value: object) -> object:
         return _FLAGS.get(value.lower(), value) if isinstance(value, str) else value
@@ -127,6 +136,8 @@ class Settings(BaseModel):
             raise ValueError("the http probes and tls need web servers; set webs to 1 or more")
         if self.group and self.networks < 2:
             raise ValueError("group is about two networks; set networks to 2")
+        if self.wrong_key and not self.signed:
+            raise ValueError("wrong_key is about authentication; set signed to true")
         known = {check.name for check in self.checks}
         for track in self.track:
             if track.check not in known:
@@ -155,10 +166,11 @@ class Settings(BaseModel):
             networks=self.networks,
             service_time_ms=self.service_time // MS,
             tls=self.tls,
+            clocks=self.clocks,
         )
 
-    def service(self) -> Service:
-        """What is asked of the agents."""
+    def service(self, node: str | None = None) -> Service:
+        """What is asked of the agents, or of that of one node, which may have another key."""
         return Service(
             family=self.family,
             version=self.version,
@@ -169,4 +181,5 @@ class Settings(BaseModel):
             track=self.track,
             routers=self.routers,
             group=self.group,
+            key="" if not self.signed else _OTHER_KEY if node and node == self.wrong_key else _KEY,
         )

@@ -1,4 +1,4 @@
-"""Raw views of a namespace for the processes that record and probe: packets with kernel timestamps, address events.
+"""Raw views of a namespace for the processes that record and probe: packets with kernel timestamps, kernel events.
 
 Everything here runs inside the namespace of the calling thread. Timestamps of packets are taken by the kernel when the
 packet passes, not when Python gets round to it; the kernel gives them on the wall clock, so they are turned into
@@ -29,10 +29,16 @@ _BUFFER = 8 << 20
 
 _RTMGRP_IPV4_IFADDR = 0x10
 _RTMGRP_IPV6_IFADDR = 0x100
+_RTMGRP_IPV4_ROUTE = 0x40
+_RTMGRP_IPV6_ROUTE = 0x400
 _RTM_NEWADDR = 20
 _RTM_DELADDR = 21
+_RTM_NEWROUTE = 24
+_RTM_DELROUTE = 25
+_RT_TABLE_MAIN = 254
 _NLMSGHDR = struct.Struct("=IHHII")
 _IFADDRMSG = struct.Struct("=BBBBI")
+_RTMSG = struct.Struct("=BBBBBBBBI")
 _RTATTR = struct.Struct("=HH")
 _IFA_ADDRESS = 1
 _IFA_LOCAL = 2
@@ -56,7 +62,7 @@ class Packet:
 
 
 class LostEventsError(Exception):
-    """The kernel had to drop address events, because nobody read them in time."""
+    """The kernel had to drop events, because nobody read them in time."""
 
 
 def packet_socket(program: Sequence[tuple[int, int, int, int]], interface: str = "") -> socket.socket:
@@ -109,17 +115,18 @@ def read_packets(opened: socket.socket, size: int = 2048) -> Iterator[Packet]:
         yield Packet(wall + wall_to_monotonic, wall, sender[0], frame)
 
 
-def address_events() -> socket.socket:
-    """Open a socket that hears of every address that comes to or leaves the current namespace."""
+def kernel_events() -> socket.socket:
+    """Open a socket that hears of every address and route that comes to or leaves the current namespace."""
     opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
     opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
     opened.setblocking(False)
-    opened.bind((0, _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV6_IFADDR))
+    groups = _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV6_IFADDR | _RTMGRP_IPV4_ROUTE | _RTMGRP_IPV6_ROUTE
+    opened.bind((0, groups))
     return opened
 
 
-def read_addresses(opened: socket.socket) -> Iterator[tuple[str, bool]]:
-    """Read the pending address events as (address, held).
+def read_changes(opened: socket.socket) -> Iterator[tuple[str, str, bool]]:
+    """Read the pending events as (`address`, which one, held) and (`route`, the family of a default route, held).
 
     Raises:
         LostEventsError: some were dropped.
@@ -133,19 +140,28 @@ def read_addresses(opened: socket.socket) -> Iterator[tuple[str, bool]]:
             if failure.errno == errno.ENOBUFS:
                 raise LostEventsError from failure
             raise
-        yield from parse_addresses(data)
+        yield from parse_changes(data)
 
 
-def parse_addresses(data: bytes) -> Iterator[tuple[str, bool]]:
-    """The address events in one netlink datagram, as (address, held)."""
+def parse_changes(data: bytes) -> Iterator[tuple[str, str, bool]]:
+    """The events in one netlink datagram, as of `read_changes`."""
     offset = 0
     while offset + _NLMSGHDR.size <= len(data):
         length, kind, _, _, _ = _NLMSGHDR.unpack_from(data, offset)
-        if kind in {_RTM_NEWADDR, _RTM_DELADDR}:
-            address = _address(data[offset + _NLMSGHDR.size : offset + length])
-            if address:
-                yield str(ip_address(address)), kind == _RTM_NEWADDR
+        body = data[offset + _NLMSGHDR.size : offset + length]
+        if kind in {_RTM_NEWADDR, _RTM_DELADDR} and (address := _address(body)):
+            yield "address", str(ip_address(address)), kind == _RTM_NEWADDR
+        elif kind in {_RTM_NEWROUTE, _RTM_DELROUTE} and (family := _default_route(body)):
+            yield "route", family, kind == _RTM_NEWROUTE
         offset += (max(length, _NLMSGHDR.size) + 3) & ~3
+
+
+def _default_route(message: bytes) -> str:
+    """The family of an `rtmsg` about a default route of the main table; empty for every other route (rtnetlink(7))."""
+    family, length, _, _, table, *_ = _RTMSG.unpack_from(message)
+    if length or table != _RT_TABLE_MAIN:
+        return ""
+    return {socket.AF_INET: "ipv4", socket.AF_INET6: "ipv6"}.get(family, "")
 
 
 def _address(message: bytes) -> bytes:

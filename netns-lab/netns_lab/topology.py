@@ -15,6 +15,9 @@ that never moves, for the control probe, and is everybody's gateway. All address
 namespaces keep parallel labs apart, so every lab uses the same ones. Nodes may have a second cable, `eth1`, to a switch
 `inside` with nothing else on it (10.89.0.0/24, fd89::/64; the ports are called n1.2, n2.2, ...).
 
+Nodes have addresses of another program as well, one in the same subnet and one in another: whatever an agent does, they
+have to stay (`judges.kept`).
+
 Nothing here is switched on that would hide a fault: no promoted secondaries, no proxy ARP, reverse-path filter as
 Debian sets it; router advertisements are ignored and duplicate address detection is off, so that addresses are usable
 the moment a lab stands.
@@ -35,6 +38,8 @@ SWITCH = "sw"
 CLIENT = "client"
 REFERENCE = "ref"
 REFERENCE_NUMBER = 251
+_OTHERS, _ELSEWHERE = 30, 9
+_LENGTHS: Sequence[tuple[Family, int]] = (("ipv4", 24), ("ipv6", 64))
 
 _SYSCTLS = {
     "ipv6/conf/all/accept_ra": 0,
@@ -90,6 +95,13 @@ class Host:
         """Its own address of a family, in the first network or the second."""
         return lab_address(family, network, self.number)
 
+    def others(self) -> list[str]:
+        """The addresses, with lengths, that another program has given a node: one beside its own, one of elsewhere."""
+        if self.role is not Role.NODE:
+            return []
+        numbers = ((1, self.number + _OTHERS), (_ELSEWHERE, self.number))
+        return [f"{lab_address(family, *each)}/{length}" for family, length in _LENGTHS for each in numbers]
+
 
 @dataclass(frozen=True, slots=True)
 class Topology:
@@ -102,6 +114,7 @@ class Topology:
         networks: 2: every node has a second cable.
         service_time_ms: how long a web server takes for an answer.
         tls: the proxies speak https as well.
+        clocks: each node has a wall clock of its own.
     """
 
     nodes: Sequence[str] = ("n1", "n2", "n3")
@@ -110,6 +123,7 @@ class Topology:
     networks: int = 1
     service_time_ms: int = 0
     tls: bool = False
+    clocks: bool = False
 
     def hosts(self) -> Iterator[Host]:
         """Every host, nodes first in their order."""
@@ -170,6 +184,8 @@ def _host_lines(topology: Topology, host: Host) -> Iterator[str]:
         yield f"link set {interface} up"
         yield f"addr add {host.address('ipv4', network)}/24 brd + dev {interface}"
         yield f"addr add {host.address('ipv6', network)}/64 dev {interface} nodad"
+    for address in host.others():
+        yield f"addr add {address} dev eth0{' nodad' if ':' in address else ''}"
     if host.role is not Role.REFERENCE:
         yield f"route add default via {lab_address('ipv4', 1, REFERENCE_NUMBER)}"
         yield f"route add ::/0 via {lab_address('ipv6', 1, REFERENCE_NUMBER)}"

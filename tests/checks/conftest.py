@@ -97,6 +97,9 @@ class DirectPrograms:
             raise CannotStartError(str(error)) from error
         return Finished(done.returncode, done.stdout)
 
+    async def open(self, path: str) -> int:
+        raise NotImplementedError(path)
+
 
 class Cables:
     """Interfaces that a test plugs and unplugs."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import ssl
 import subprocess
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -16,8 +17,9 @@ import pytest
 import trio
 from pydantic import ValidationError
 
-from vrrpd.checks.base import Result
+from vrrpd.checks.base import CannotStartError, Finished, Host, Result
 from vrrpd.checks.http import BODY_LIMIT, OPTIONS, HttpCheck, inspect
+from vrrpd.rights import account, acting_as
 
 Talk = Callable[[trio.SocketStream], Awaitable[None]]
 Serve = Callable[[Talk], AbstractAsyncContextManager[int]]
@@ -37,10 +39,34 @@ class Server:
             await stream.send_all(self.answer)
 
 
+class Opener:
+    """Opens files that a probe may not open itself."""
+
+    def __init__(self, files: dict[str, int]) -> None:
+        self.files = files
+
+    async def run(self, argv: Sequence[str], *, user: str | None = None) -> Finished:
+        raise NotImplementedError(argv, user)
+
+    async def open(self, path: str) -> int:
+        if path not in self.files:
+            raise CannotStartError("it was not in the configuration when the agent started; restart the agent")
+        return os.dup(self.files[path])
+
+    def carrier(self, interface: str) -> str | None:
+        raise NotImplementedError(interface)
+
+    async def changed(self) -> None:
+        raise NotImplementedError
+
+
+HOST = Host(Opener({}), Opener({}))
+
+
 async def ask(serve: Serve, answer: bytes, path: str = "/healthz", **options: Any) -> tuple[Result, bytes]:
     server = Server(answer)
     async with serve(server) as port:
-        check = HttpCheck(OPTIONS.validate_python({"url": f"http://127.0.0.1:{port}{path}", **options}))
+        check = HttpCheck(OPTIONS.validate_python({"url": f"http://127.0.0.1:{port}{path}", **options}), HOST)
         return await check.probe(), server.asked
 
 
@@ -135,7 +161,7 @@ async def test_a_body_that_breaks_off_has_failed(serve: Serve) -> None:
 
 
 async def test_a_closed_port_is_refused(closed_port: int) -> None:
-    result = await HttpCheck(OPTIONS.validate_python({"url": f"http://127.0.0.1:{closed_port}/"})).probe()
+    result = await HttpCheck(OPTIONS.validate_python({"url": f"http://127.0.0.1:{closed_port}/"}), HOST).probe()
     assert (result.ok, result.detail) == (False, "connection refused")
 
 
@@ -143,7 +169,7 @@ async def test_ipv6_works(serve: Serve) -> None:
     async with trio.open_nursery() as nursery:
         (listener,) = await nursery.start(partial(trio.serve_tcp, Server(OK), 0, host="::1"))
         port = listener.socket.getsockname()[1]
-        assert (await HttpCheck(OPTIONS.validate_python({"url": f"http://[::1]:{port}/"})).probe()).ok
+        assert (await HttpCheck(OPTIONS.validate_python({"url": f"http://[::1]:{port}/"}), HOST).probe()).ok
         nursery.cancel_scope.cancel()
 
 
@@ -201,7 +227,7 @@ class TestTls:
                 await Server(OK)(secured)
 
         async with serve(talk) as port:
-            check = HttpCheck(OPTIONS.validate_python({"url": url.format(port=port), **more}))
+            check = HttpCheck(OPTIONS.validate_python({"url": url.format(port=port), **more}), HOST)
             with trio.fail_after(5):
                 return await check.probe()
 
@@ -250,7 +276,7 @@ class TestTls:
             await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
         async with serve(talk) as port:
-            check = HttpCheck(OPTIONS.validate_python({"url": f"https://127.0.0.1:{port}/", "ca": authority.ca}))
+            check = HttpCheck(OPTIONS.validate_python({"url": f"https://127.0.0.1:{port}/", "ca": authority.ca}), HOST)
             assert (await check.probe()).detail.startswith("no TLS: ")
 
     async def test_a_server_that_hangs_up_in_the_handshake_has_failed(self, serve: Serve, authority: Authority) -> None:
@@ -258,11 +284,13 @@ class TestTls:
             await stream.receive_some(4096)
 
         async with serve(talk) as port:
-            check = HttpCheck(OPTIONS.validate_python({"url": f"https://127.0.0.1:{port}/", "ca": authority.ca}))
+            check = HttpCheck(OPTIONS.validate_python({"url": f"https://127.0.0.1:{port}/", "ca": authority.ca}), HOST)
             assert (await check.probe()).detail == "the connection was cut during the TLS handshake"
 
     async def test_a_handshake_that_hangs_ends_with_the_probe(self, silent_port: int, authority: Authority) -> None:
-        check = HttpCheck(OPTIONS.validate_python({"url": f"https://127.0.0.1:{silent_port}/", "ca": authority.ca}))
+        check = HttpCheck(
+            OPTIONS.validate_python({"url": f"https://127.0.0.1:{silent_port}/", "ca": authority.ca}), HOST
+        )
         with trio.move_on_after(0.05) as scope:
             await check.probe()
         assert scope.cancelled_caught
@@ -278,7 +306,7 @@ class TestTls:
                 (tmp_path / "ca.pem").write_text(text)
             url = f"https://127.0.0.1:{silent_port}/"
             options = OPTIONS.validate_python({"url": url, "ca": str(tmp_path / "ca.pem")})
-            assert await HttpCheck(options).probe() == Result(ok=False, detail=complaint)
+            assert await HttpCheck(options, HOST).probe() == Result(ok=False, detail=complaint)
             assert inspect(options) == complaint
 
     async def test_an_authority_that_comes_later_is_read_then(
@@ -292,7 +320,7 @@ class TestTls:
 
         async with serve(talk) as port:
             ca = tmp_path / "ca.pem"
-            check = HttpCheck(OPTIONS.validate_python({"url": f"https://127.0.0.1:{port}/", "ca": str(ca)}))
+            check = HttpCheck(OPTIONS.validate_python({"url": f"https://127.0.0.1:{port}/", "ca": str(ca)}), HOST)
             assert not (await check.probe()).ok
             ca.symlink_to(authority.ca)
             assert (await check.probe()).ok
@@ -331,3 +359,24 @@ def test_mistakes_are_said_in_plain_words(options: dict[str, object], complaint:
 def test_unknown_and_missing_keys_are_refused(options: object) -> None:
     with pytest.raises(ValidationError):
         OPTIONS.validate_python(options)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+async def test_an_authority_that_only_root_may_read_is_opened_by_who_may(
+    serve: Serve, authority: Authority, request: pytest.FixtureRequest
+) -> None:
+    context = authority.issue("IP:127.0.0.1")
+    os.chmod(authority.ca, 0o600)  # noqa: PTH101 - a file of the test's
+    opened = os.open(authority.ca, os.O_RDONLY)
+    request.addfinalizer(lambda: os.close(opened))
+    privileged = Host(Opener({authority.ca: opened}), HOST.carriers)
+
+    async def talk(stream: trio.SocketStream) -> None:
+        await Server(OK)(trio.SSLStream(stream, context, server_side=True, https_compatible=True))
+
+    async with serve(talk) as port:
+        options = OPTIONS.validate_python({"url": f"https://127.0.0.1:{port}/", "ca": authority.ca})
+        with acting_as(account("nobody", by_root=True), 0):
+            assert (await HttpCheck(options, privileged).probe()).ok
+            refused = await HttpCheck(options, HOST).probe()
+    assert refused.detail.endswith("it was not in the configuration when the agent started; restart the agent")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.cli.test_drain import FakeAgent
+from tests.cli.fake_agent import FakeAgent
 from vrrpd.cli import group
 
 NOW, BEFORE = "2026-01-01T00:03:00.000Z", "2026-01-01T00:00:00.000Z"
@@ -48,11 +47,9 @@ def found(*routers: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def agent(tmp_path: Path) -> Iterator[FakeAgent]:
-    fake = FakeAgent(tmp_path / "sock")
-    fake.answer = found(ROUTER)
-    yield fake
-    fake.end()
+def agent(agent: FakeAgent) -> FakeAgent:
+    agent.answers = [found(ROUTER)]
+    return agent
 
 
 def ask(agent: FakeAgent, *arguments: str) -> Result:
@@ -72,7 +69,7 @@ def test_it_shows_the_own_rules_and_who_signs_with_which_key(agent: FakeAgent) -
 
 @pytest.mark.parametrize(("sender", "words"), [(UNSIGNED, "unsigned"), (BAD, "refused: invalid_hmac")])
 def test_a_sender_that_does_not_sign_is_a_reason_to_wait(sender: dict[str, Any], words: str, agent: FakeAgent) -> None:
-    agent.answer = found(ROUTER | {"senders": [SENDER, sender]})
+    agent.answers = [found(ROUTER | {"senders": [SENDER, sender]})]
     result = ask(agent)
 
     assert words in result.output
@@ -80,7 +77,7 @@ def test_a_sender_that_does_not_sign_is_a_reason_to_wait(sender: dict[str, Any],
 
 
 def test_what_was_heard_long_ago_is_none(agent: FakeAgent) -> None:
-    agent.answer = found(ROUTER | {"senders": [UNSIGNED | {"last_s": 61}]})
+    agent.answers = [found(ROUTER | {"senders": [UNSIGNED | {"last_s": 61}]})]
 
     assert ask(agent).exit_code == 0
 
@@ -97,13 +94,13 @@ def test_what_was_heard_long_ago_is_none(agent: FakeAgent) -> None:
     ],
 )
 def test_every_kind_of_router_has_its_line(router: dict[str, Any], line: str, agent: FakeAgent) -> None:
-    agent.answer = found({**ROUTER, "senders": [], **router})
+    agent.answers = [found({**ROUTER, "senders": [], **router})]
 
     assert ask(agent).output == line + "\n"
 
 
 def test_an_agent_without_routers_says_so(agent: FakeAgent) -> None:
-    agent.answer = found()
+    agent.answers = [found()]
 
     assert ask(agent).output == "no routers\n"
 
@@ -120,7 +117,7 @@ def test_colour_is_for_terminals(agent: FakeAgent, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_name_cannot_move_the_cursor(agent: FakeAgent) -> None:
-    agent.answer = found(ROUTER | {"name": "\x1b[2J"})
+    agent.answers = [found(ROUTER | {"name": "\x1b[2J"})]
 
     assert "?[2J/ipv4" in ask(agent).output
 
@@ -139,6 +136,6 @@ def test_json_needs_no_text_module(agent: FakeAgent, monkeypatch: pytest.MonkeyP
 
 
 def test_a_clock_that_jumped_is_told(agent: FakeAgent) -> None:
-    agent.answer = found(ROUTER | {"clock_step_s": -3600.0})
+    agent.answers = [found(ROUTER | {"clock_step_s": -3600.0})]
 
     assert "within 5 s; the own clock jumped by -3600 s" in ask(agent).output

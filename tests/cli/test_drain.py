@@ -3,52 +3,22 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.cli.fake_agent import FakeAgent
 from vrrpd.__main__ import main
 from vrrpd.cli import group
 
 
-class FakeAgent:
-    """Answers one request at a control socket with a prepared object, and keeps the request."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.asked: dict[str, Any] = {}
-        self.answer: dict[str, Any] = {"routers": [], "problem": None}
-        self._listening = socket.socket(socket.AF_UNIX)
-        self._listening.bind(str(path))
-        self._listening.listen()
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        client, _ = self._listening.accept()
-        with client, client.makefile("rwb") as stream:
-            if line := stream.readline():
-                self.asked = json.loads(line)
-                stream.write(json.dumps(self.answer).encode() + b"\n")
-
-    def end(self) -> None:
-        with socket.socket(socket.AF_UNIX) as last:  # where the test asked nothing
-            last.connect(str(self.path))
-        self._thread.join()
-        self._listening.close()
-
-
 @pytest.fixture
-def agent(tmp_path: Path) -> Iterator[FakeAgent]:
-    fake = FakeAgent(tmp_path / "sock")
-    yield fake
-    fake.end()
+def agent(agent: FakeAgent) -> FakeAgent:
+    agent.answers = [{"routers": [], "problem": None}]
+    return agent
 
 
 def drained(outcome: str, **more: Any) -> dict[str, Any]:
@@ -106,14 +76,14 @@ class TestDrain:
     def test_each_outcome_has_its_line_and_exit_status(
         self, agent: FakeAgent, answer: dict[str, Any], line: str, code: int
     ) -> None:
-        agent.answer = answer
+        agent.answers = [answer]
         result = run("drain", agent)
         assert (result.stdout, result.exit_code) == (line + "\n", code)
         assert result.stderr == ""
 
     def test_one_router_that_was_kept_makes_the_exit_status_1(self, agent: FakeAgent) -> None:
         both = drained("kept")["routers"] + drained("out", name="api", routers=["api"])["routers"]
-        agent.answer = {"routers": both, "problem": None}
+        agent.answers = [{"routers": both, "problem": None}]
         result = run("drain", agent)
         assert (result.exit_code, len(result.stdout.splitlines())) == (1, 2)
 
@@ -138,24 +108,24 @@ class TestDrain:
         assert "write one such as 90s, 30m or 2h" in result.stderr
 
     def test_json_is_the_object_as_the_agent_said_it(self, agent: FakeAgent) -> None:
-        agent.answer = drained("kept")
+        agent.answers = [drained("kept")]
         result = run("drain", agent, "--json")
-        assert (json.loads(result.stdout), result.exit_code) == (agent.answer, 1)
+        assert (json.loads(result.stdout), result.exit_code) == (agent.answers[0], 1)
 
     def test_a_drain_that_would_not_outlive_a_restart_is_told(self, agent: FakeAgent) -> None:
-        agent.answer = {**drained("out"), "problem": "cannot write /x: No space left on device"}
+        agent.answers = [{**drained("out"), "problem": "cannot write /x: No space left on device"}]
         result = run("drain", agent)
         assert (result.stderr, result.exit_code) == ("vrrpd: cannot write /x: No space left on device\n", 0)
 
     def test_a_refusal_is_one_line_and_exit_status_1(
         self, agent: FakeAgent, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        agent.answer = {"error": "there is no router 'wbe'; name one of web, api, or none for all"}
+        agent.answers = [{"error": "there is no router 'wbe'; name one of web, api, or none for all"}]
         monkeypatch.setattr(sys, "argv", ["vrrpd", "drain", "wbe", "--control", str(agent.path)])
         with pytest.raises(SystemExit) as ended:
             main()
         assert ended.value.code == 1
-        assert capsys.readouterr().err == f"vrrpd: the agent at {agent.path} refuses: {agent.answer['error']}\n"
+        assert capsys.readouterr().err == f"vrrpd: the agent at {agent.path} refuses: {agent.answers[0]['error']}\n"
 
 
 class TestUndrain:
@@ -170,14 +140,14 @@ class TestUndrain:
         ids=range(4),
     )
     def test_each_outcome_has_its_line(self, agent: FakeAgent, answer: dict[str, Any], line: str) -> None:
-        agent.answer = answer
+        agent.answers = [answer]
         result = run("undrain", agent, "web")
         assert (result.stdout, result.stderr, result.exit_code) == (line + "\n", "", 0)
         assert agent.asked == {"command": "undrain", "router": "web"}
 
     def test_json_is_the_object_as_the_agent_said_it(self, agent: FakeAgent) -> None:
-        agent.answer = undrained()
-        assert json.loads(run("undrain", agent, "--json").stdout) == agent.answer
+        agent.answers = [undrained()]
+        assert json.loads(run("undrain", agent, "--json").stdout) == agent.answers[0]
 
 
 @pytest.mark.parametrize("command", ["drain", "undrain"])

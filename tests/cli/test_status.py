@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
+from tests.cli.fake_agent import FakeAgent
 from vrrpd.__main__ import main
 from vrrpd.cli import SUBCOMMANDS, group
 from vrrpd.cli.status import changes, exit_status
@@ -74,39 +74,10 @@ def drawn(found: dict[str, Any]) -> list[str]:
     return [" ".join(line.split()) for line in capture.get().splitlines() if line.strip()]
 
 
-class FakeAgent:
-    """Answers requests at a control socket with prepared objects, then closes."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.answers: list[dict[str, Any]] = [STATUS]
-        self._listening = socket.socket(socket.AF_UNIX)
-        self._listening.bind(str(path))
-        self._listening.listen()
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        client, _ = self._listening.accept()
-        with client, client.makefile("rwb") as stream:
-            for answer in self.answers:
-                if not stream.readline():
-                    return
-                stream.write(json.dumps(answer).encode() + b"\n")
-                stream.flush()
-
-    def end(self) -> None:
-        with socket.socket(socket.AF_UNIX) as last:  # where the test asked nothing
-            last.connect(str(self.path))
-        self._thread.join()
-        self._listening.close()
-
-
 @pytest.fixture
-def agent(tmp_path: Path) -> Iterator[FakeAgent]:
-    fake = FakeAgent(tmp_path / "sock")
-    yield fake
-    fake.end()
+def agent(agent: FakeAgent) -> FakeAgent:
+    agent.answers = [STATUS]
+    return agent
 
 
 def run(path: Path, *arguments: str) -> Result:

@@ -141,6 +141,16 @@ def _files(draw: st.DrawFn) -> str:
     return "\n".join(lines)
 
 
+def test_a_check_that_lowers_one_router_of_a_group_and_raises_another_is_judged_by_both(file_of: FileOf) -> None:
+    text = (
+        "nodes: {lb1: 10.0.0.11, lb2: 10.0.0.12}\nchecks: {a: {tcp: 'h:1'}}\n"
+        "groups: {edge: [web, lan]}\nrouters:\n"
+        "  web: {vrid: 51, addresses: [10.0.9.1], priority: {lb1: 250, lb2: 240}, track: [{check: a, weight: -10}]}\n"
+        "  lan: {vrid: 52, addresses: [10.0.9.2], priority: {lb1: 249, lb2: 239}, track: [{check: a, weight: 1}]}\n"
+    )
+    assert tried(file_of(text))["a", "lb1"].after == "lb2"
+
+
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(_files())
 def test_what_the_file_is_told_is_what_the_core_then_does(kinds: CheckKinds, content: str) -> None:

@@ -6,10 +6,10 @@ import json
 import os
 import socket
 import stat
+import sys
 import tempfile
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ import trio
 from trio.testing import MockClock
 
 from vrrpd.control import client, messages
-from vrrpd.control.server import CLIENTS, PACE, Handler, serve
+from vrrpd.control.server import CLIENTS, PACE, ControlSocket, Handler, serve
 from vrrpd.errors import VrrpdError
+from vrrpd.rights import account, own_account
 
 
 def _echo(request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -54,10 +55,11 @@ HANDLERS: Mapping[str, Handler] = {"echo": _echo, "refuse": _refuse, "large": _l
 
 @asynccontextmanager
 async def serving(path: Path, **more: Handler) -> AsyncGenerator[None]:
-    async with trio.open_nursery() as nursery:
-        await nursery.start(partial(serve, str(path), {**HANDLERS, **more}))
-        yield
-        nursery.cancel_scope.cancel()
+    with ControlSocket(str(path), own_account()) as at:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve, at, {**HANDLERS, **more}, {"change"})
+            yield
+            nursery.cancel_scope.cancel()
 
 
 @pytest.fixture
@@ -273,7 +275,7 @@ class TestSocketFile:
     async def test_of_a_living_agent_is_left_alone(self, path: Path) -> None:
         async with serving(path):
             with pytest.raises(VrrpdError, match="another agent listens at"):
-                await serve(str(path), HANDLERS)
+                ControlSocket(str(path), own_account())
             assert await ask(path, {"command": "echo"}) == {"said": ""}
 
     async def test_of_a_successor_survives_the_predecessor(self, path: Path) -> None:
@@ -284,14 +286,72 @@ class TestSocketFile:
     async def test_never_replaces_something_else(self) -> None:
         precious = Path(__file__)
         with pytest.raises(VrrpdError, match="exists and is no socket"):
-            await serve(str(precious), HANDLERS)
+            ControlSocket(str(precious), own_account())
         assert exists(precious)
 
     async def test_at_an_impossible_place_is_a_clear_mistake(self) -> None:
         with pytest.raises(VrrpdError, match=r"cannot create the control socket .*: (Not a directory|File exists)"):
-            await serve(f"{__file__}/sock", HANDLERS)
+            ControlSocket(f"{__file__}/sock", own_account())
         with pytest.raises(VrrpdError, match="more than 107 bytes"):
-            await serve("/" + "x" * 107, HANDLERS)
+            ControlSocket("/" + "x" * 107, own_account())
+
+
+ASK = """
+import sys
+from vrrpd.control import client
+from vrrpd.errors import VrrpdError
+for command in sys.argv[2:]:
+    try:
+        print(client.request(sys.argv[1], {"command": command}))
+    except VrrpdError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+class TestWhoMayChange:
+    """The mode keeps strangers out; whoever lets them in lets them look."""
+
+    @pytest.fixture
+    def path(self) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder).chmod(0o755)
+            yield Path(folder, "control.sock")
+
+    async def asked(self, path: Path, *who: str) -> list[str]:
+        """What somebody is told who looks, and who changes something, after everybody was allowed to connect."""
+        async with serving(path, change=_echo):
+            os.chmod(path, 0o666)  # noqa: PTH101 - pathlib is taken for a disk that may be slow
+            os.chown(path, -1, 0)
+            given = ["setpriv", *who, "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+            command = [*given, sys.executable, "-c", ASK, str(path), "echo", "change"]
+            done = await trio.run_process(command, capture_stdout=True)
+        return done.stdout.decode().splitlines()
+
+    async def test_a_stranger_may_look(self, path: Path) -> None:
+        looked, changed = await self.asked(path, "--reuid=daemon", "--regid=daemon", "--clear-groups")
+        assert looked == "{'said': ''}"
+        assert "may look and change nothing; run the command as root, or as a member of group root" in changed
+        assert str(path) in changed
+
+    @pytest.mark.parametrize(
+        "who",
+        [
+            pytest.param(["--reuid=0", "--regid=daemon", "--clear-groups"], id="root"),
+            pytest.param(["--reuid=daemon", "--regid=root", "--clear-groups"], id="by its primary group"),
+            pytest.param(["--reuid=daemon", "--regid=daemon", "--groups=12,0,7"], id="by another of its groups"),
+        ],
+    )
+    async def test_root_and_members_of_the_group_may_change(self, path: Path, who: list[str]) -> None:
+        assert await self.asked(path, *who) == ["{'said': ''}", "{'said': ''}"]
+
+    async def test_the_file_belongs_to_the_user_that_the_agent_will_be(self, path: Path) -> None:
+        daemon = account("daemon", by_root=True)
+        with ControlSocket(str(path.parent / "new" / "control.sock"), daemon) as at:
+            found = os.stat(at.path)  # noqa: PTH116 - as above
+            assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (daemon.uid, daemon.gid, 0o660)
+            assert os.stat(os.path.dirname(at.path)).st_uid == daemon.uid  # noqa: PTH116, PTH120
+            assert daemon.uid in at.users
 
 
 class TestClient:

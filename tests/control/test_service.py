@@ -7,8 +7,10 @@ import socket
 from pathlib import Path
 
 import pytest
+import trio
+from trio.testing import MockClock
 
-from vrrpd.control.service import READY, notify
+from vrrpd.control.service import READY, notify, reassure
 
 
 @pytest.mark.parametrize("abstract", [False, True])
@@ -34,3 +36,27 @@ def test_a_service_manager_that_is_gone_is_no_reason_to_stop(
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
     assert not notify(READY)
     assert "does not take READY=1" in caplog.text
+
+
+async def test_a_watchdog_is_told_twice_in_its_time_that_the_loop_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "10000000")
+        monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
+        with trio.move_on_after(12):
+            await reassure()
+        assert [manager.recv(100) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+        manager.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            manager.recv(100)
+
+
+async def test_a_watchdog_of_somebody_else_and_none_are_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WATCHDOG_USEC", raising=False)
+    await reassure()
+    monkeypatch.setenv("WATCHDOG_USEC", "10000000")
+    monkeypatch.setenv("WATCHDOG_PID", "1")
+    await reassure()

@@ -21,6 +21,8 @@ defaults: {advert_interval: %s}
 routers:
   web: {vrid: 51, addresses: [10.79.0.100/24]}
 """
+SIGNED = ', auth: {hmac: {keys: {1: "0123456789abcdef0123456789abcdef"}}}'
+MONOTONIC = SIGNED.replace("}}}", "}, anti_replay: monotonic}}")
 MARGIN_S = 0.2
 """What a loaded machine may add to any time; the lab measures, tests find out what is broken."""
 
@@ -88,23 +90,61 @@ def test_where_the_guardian_is_killed_too_the_lease_runs_out(namespaces: tuple[N
     assert 1.9 < watch.gone_s(left, killed) < 3 + 0.5 + MARGIN_S
 
 
-def test_a_guardian_that_dies_is_replaced_and_the_new_one_knows_everything(node: Namespace) -> None:
-    agent = node.agent(FILE % "100ms")
-    agent.becomes("active")
-    before = agent.guardian()
-    node.run("kill", "-KILL", str(before))
+def another_guardian(agent: Child, before: int) -> int:
+    """Wait for the guardian that replaces one, and until it knows everything."""
     deadline = time.monotonic() + PATIENCE_S
-    while (after := agent.guardian()) == before:
+    while (after := agent.guardian()) == before or agent.status()["alarms"]:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    time.sleep(0.2)
-    assert agent.status()["alarms"] == []
-    assert "the guardian has ended" in agent.log.read_text()
-    killed = time.monotonic()
-    agent.signal(signal.SIGKILL)
-    eventually(node, holds=False, within_s=1.5)  # the lease alone would need 2 s at least
-    assert time.monotonic() - killed < 1.5
-    assert after != before
+    return after
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(signal.SIGKILL, "the guardian has ended"), (signal.SIGSTOP, "does not look any more")]
+)
+def test_a_guardian_that_dies_or_stands_still_is_replaced_and_the_new_one_knows_everything(
+    namespaces: tuple[Namespace, Namespace], number: signal.Signals, said: str
+) -> None:
+    left, _ = namespaces
+    first, second = pair(namespaces)
+    before = first.guardian()
+    left.run("kill", f"-{number.name}", str(before))
+    after = another_guardian(first, before)
+    assert said in first.log.read_text()
+    gone([before])  # it would act on what it knew, should it go on
+    with Watch(VIP, *namespaces) as watch:
+        killed = time.monotonic()
+        first.signal(signal.SIGKILL)
+        second.becomes("active")
+        eventually(left, holds=False, within_s=1.5)  # the lease alone would need 2 s at least
+    assert watch.longest_s(0, killed) < 0.02 + MARGIN_S
+    assert watch.longest_s(2, killed) < 0.04 + MARGIN_S
+    gone([after])
+
+
+def test_a_backup_notices_a_guardian_that_stands_still_before_it_is_needed(
+    namespaces: tuple[Namespace, Namespace],
+) -> None:
+    _, right = namespaces
+    _, second = pair(namespaces)
+    before = second.guardian()
+    right.run("kill", "-STOP", str(before))
+    another_guardian(second, before)
+    gone([before])
+    assert second.becomes("backup")["alarms"] == []
+
+
+def test_an_agent_that_was_stopped_itself_keeps_its_guardian(node: Namespace) -> None:
+    agent = node.agent(FILE % "100ms")
+    agent.becomes("active")
+    guardian = agent.guardian()
+    both = [str(guardian), str(agent.process.pid)]  # as a freezer cgroup does
+    node.run("kill", "-STOP", *both)
+    time.sleep(4)
+    node.run("kill", "-CONT", *both)
+    time.sleep(1)
+    assert agent.guardian() == guardian
+    agent.becomes("active")
 
 
 def test_a_guardian_that_cannot_be_replaced_is_an_alarm(node: Namespace) -> None:
@@ -125,12 +165,31 @@ def orphaned_guardian(node: Namespace) -> int:
     return next(pid for pid in pids if Path(f"/proc/{pid}/comm").read_text().strip() == "vrrpd-guardian")
 
 
-def test_the_guardian_is_small(node: Namespace) -> None:
-    agent = node.agent(FILE % "100ms")
+@pytest.mark.parametrize(("keys", "limit_kb"), [("", 8 * 1024), (SIGNED, 10 * 1024)], ids=["plain", "signed"])
+def test_the_guardian_is_small(node: Namespace, keys: str, limit_kb: int) -> None:
+    agent = node.agent(FILE % f"100ms{keys}")
     agent.becomes("active")
+    time.sleep(0.3)
     lines = Path(f"/proc/{agent.guardian()}/smaps_rollup").read_text().splitlines()
-    private = sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
-    assert private < 8 * 1024, "kB"
+    assert sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) < limit_kb
+
+
+@pytest.mark.parametrize("keys", [SIGNED, MONOTONIC], ids=["time", "monotonic"])
+def test_the_last_words_of_an_agent_that_signs_are_believed(namespaces: tuple[Namespace, Namespace], keys: str) -> None:
+    left, right = namespaces
+    first, second = (each.agent(FILE % f"1s{keys}") for each in namespaces)
+    first.becomes("active")
+    second.shows(lambda router: router["counters"]["adverts_received"] > 1)
+    first.guardian()
+    with Watch(VIP, left, right) as watch:
+        killed = time.monotonic()
+        first.signal(signal.SIGKILL)
+        second.becomes("active")
+        eventually(left, holds=False)
+    # Three seconds later, were priority 0 not believed.
+    assert watch.longest_s(0, killed) < 0.06 + 0.02 + MARGIN_S
+    assert watch.longest_s(2, killed) < 0.04 + MARGIN_S
+    assert watch.gone_s(left, killed) < 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -41,7 +41,8 @@ from vrrpd.proto.packet import GROUP_V4, GROUP_V6
 from vrrpd.proto.router import REMEMBERED_SOURCES, VirtualRouter
 from vrrpd.proto.settings import Address, Family, Settings
 from vrrpd.proto.timers import MS, SECOND
-from vrrpd.proto.validate import Accepted, Drop, validate, vrid_of
+from vrrpd.proto.validate import Accepted, Drop, priority_of, validate, vrid_of
+from vrrpd.runtime.doubts import UNPROVEN
 
 ROUTERS = (DEFAULT, DEFAULT6, MULTICAST, MULTICAST6, V2, SIGNED, replace(SIGNED, auth=PERMISSIVE))
 STRANGER = IPv4Address("10.0.0.99")
@@ -130,8 +131,8 @@ def conversation(data: bytes) -> None:
         verdict = validate(datagram, settings, (ME, ME6), prove)
         if isinstance(verdict, Accepted):
             router.handle(Received(verdict.advert, datagram.source, verdict.dialect), now)
-        else:
-            router.handle(Unproven(verdict.authentic), now)
+        elif verdict.reason in UNPROVEN and (priority := priority_of(datagram)):
+            router.handle(Unproven(datagram.source, priority, verdict.authentic), now)
         assert router.deadline is not None, "a router that takes part always has something to wait for"
         assert len(router.heard) <= REMEMBERED_SOURCES
         assert keys is None or len(keys.sightings) <= MOST_SIGHTINGS
@@ -177,7 +178,11 @@ def control(data: bytes) -> None:
 
 async def _converse(data: bytes) -> None:
     ours, theirs = memory_stream_pair()
-    server = Server(HANDLERS)
+
+    def permit(_command: str, _client: object) -> None:
+        """Everybody may ask for everything."""
+
+    server = Server(HANDLERS, permit)
     said = bytearray()
 
     async def listen() -> None:

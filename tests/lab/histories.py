@@ -51,6 +51,12 @@ class Story:
     def probed(self, at: float) -> Story:
         return self._add(at, "probes", target="shared", sent=1, pace_ns=MS)
 
+    def route(self, at: float, node: str, *, held: bool, family: str = "ipv4") -> Story:
+        return self._add(at, "route", node=node, route=family, held=held)
+
+    def looked(self, at: float, node: str, what: str, *, held: bool = True) -> Story:
+        return self._add(at, "kept", node=node, what=what, held=held)
+
     def lost_events(self, at: float) -> Story:
         return self._add(at, "lost_events", node="n1")
 

@@ -174,3 +174,15 @@ def test_priorities_follow_from_the_order_of_the_nodes(interval_ms: int, nodes: 
 def test_an_unknown_agent_is_told_with_those_that_exist() -> None:
     with pytest.raises(CannotRunError, match="vrrpd, keepalived, frr"):
         agent_class("ucarp")
+
+
+def test_a_key_is_an_hmac_for_us_and_a_password_of_version_2_for_keepalived(tmp_path: Path) -> None:
+    service = Service(interval_ms=200, key="a-key-that-all-nodes-of-a-lab-have")
+    router = yaml.safe_load(text(Vrrpd, tmp_path, service))["routers"]["web"]
+    assert router["auth"] == {"hmac": {"keys": {1: "a-key-that-all-nodes-of-a-lab-have"}}}
+    assert router["advert_interval"] == "200ms"
+    got = words(text(Keepalived, tmp_path, service))
+    assert "version 2 priority 250 advert_int 1 authentication { auth_type PASS auth_pass a-key-th }" in got
+    assert "version 2" in (Keepalived.remark(service) or "")
+    assert Keepalived.unable(Service(family="ipv6", key="x"), ()) is not None
+    assert Keepalived.remark(Service()) is None

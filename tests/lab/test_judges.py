@@ -14,8 +14,12 @@ from netns_lab.errors import LabError
 from netns_lab.history import Event, History
 from netns_lab.judges.base import Case, Outcome
 from netns_lab.judges.outage import control_gap
+from netns_lab.judges.registry import STANDING
+from netns_lab.judges.steps import GAVE_UP
 from netns_lab.judges.wellformed import inspect, judge
-from tests.lab.histories import MS, Story, failover
+from netns_lab.runner import judge as judge_all
+from netns_lab.scenario import load
+from tests.lab.histories import ADDRESS, MS, Story, failover
 
 PASSED, FAILED, UNKNOWN = Outcome.PASSED, Outcome.FAILED, Outcome.UNKNOWN
 
@@ -249,6 +253,53 @@ def test_the_control_is_the_longest_gap_of_the_address_that_does_not_move() -> N
     story = failover().answers("ref", [1, 2, 3, 9, 10], target="control")
     assert control_gap(story.history) == 6 * MS
     assert control_gap(failover().history) is None
+
+
+def test_a_node_has_lost_the_address_when_it_has_lost_it_for_good() -> None:
+    story = failover(60).holds(1100, "n1").lets_go(1300, "n1")
+    assert story.judged("gone", after="death", node="n1", under="1s").value == 300 * MS
+    assert failover(60).holds(1100, "n1").judged("gone", after="death", node="n1", under="1s").outcome is FAILED
+    assert failover(60).lost_events(5).judged("gone", after="death", node="n1", under="1s").outcome is UNKNOWN
+
+
+def standing(story: Story) -> list[Outcome]:
+    """What the judges of every scenario say: what was kept, whether all steps were done."""
+    return [judge(Case(story.history, ADDRESS, {})).outcome for judge in STANDING]
+
+
+def test_a_scenario_in_which_nothing_else_was_touched_is_good() -> None:
+    story = failover().looked(2001, "n1", "10.88.0.11").looked(2001, "n1", "default route (ipv4)")
+    assert standing(story.route(5, "n1", held=True)) == [PASSED, PASSED]
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        failover().looked(2001, "n1", "10.88.0.11", held=False),
+        failover().looked(2001, "n1", "10.88.0.11").holds(5, "n1", held=False, address="10.88.0.11"),
+        failover().looked(2001, "n1", "10.88.0.11").route(5, "n1", held=False).route(6, "n1", held=True),
+    ],
+    ids=["missing at the end", "an address went and came back", "a route went and came back"],
+)
+def test_what_is_none_of_the_agents_business_must_stay_at_every_moment(story: Story) -> None:
+    assert standing(story) == [FAILED, PASSED]
+
+
+def test_that_the_shared_address_goes_is_the_agents_business() -> None:
+    assert standing(failover().looked(2001, "n1", "10.88.0.11").lets_go(1900, "n1")) == [PASSED, PASSED]
+
+
+def test_whether_all_was_kept_is_unknown_where_nobody_looked_or_events_were_lost() -> None:
+    assert standing(failover())[0] is UNKNOWN
+    assert standing(failover().looked(2001, "n1", "10.88.0.11").lost_events(3))[0] is UNKNOWN
+
+
+def test_a_step_that_waited_in_vain_fails_the_scenario_and_what_it_did_not_reach_is_unknown() -> None:
+    scenario = load("agent-killed")
+    history = failover().step(1999, GAVE_UP).history
+    findings = judge_all(scenario, history)
+    assert [finding.outcome for finding in findings[:5]] == [UNKNOWN] * 5
+    assert findings[-1].outcome is FAILED
 
 
 def _judge_capture(path: Path, *frames: bytes) -> Outcome:

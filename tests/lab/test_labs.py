@@ -20,6 +20,8 @@ import pytest
 from netns_lab import helper, kernel
 from netns_lab.errors import CannotRunError, LabError
 from netns_lab.faults.registry import heal, inject
+from netns_lab.judges import kept
+from netns_lab.judges.base import Case, Outcome
 from netns_lab.lab import Lab
 from netns_lab.node import wait_until
 from netns_lab.probes.client import Kind
@@ -79,6 +81,8 @@ def test_a_lab_goes_with_an_exception_too() -> None:
 
 SLEEPING_LAB = """
 import sys, time
+from netns_lab.judges import kept
+from netns_lab.judges.base import Case, Outcome
 from netns_lab.lab import Lab
 from netns_lab.topology import Topology
 with Lab(Topology(nodes=("n1",))) as lab:
@@ -219,6 +223,30 @@ def test_a_node_reads_its_own_health_at_the_same_place_as_every_other() -> None:
         assert read == ["-50\n", "0\n"]
         heal(lab, "health-bad", "n1")
         assert lab.node("n1").run("cat", "/run/netns-lab/node/health").stdout == "0\n"
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["it stays away", "it comes back"])
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        ("address {} fd88::11/64 dev eth0", "fd88::11"),
+        ("address {} 10.88.0.41/24 dev eth0", "10.88.0.41"),
+        ("-6 route {} default via fd88::251 dev eth0", "default route (ipv6)"),
+        ("-4 route {} default via 10.88.0.251 dev eth0", "default route (ipv4)"),
+    ],
+)
+def test_the_lab_sees_that_something_else_was_taken_from_a_node(command: str, what: str, *, again: bool) -> None:
+    with Lab(PAIR) as lab:
+        for deed in ("del", "add") if again else ("del",):
+            lab.node("n1").run("ip", *command.format(deed).split())
+        wait_until(lambda: len(lab.history.events()) > again, 5, "the kernel's events")
+        for host in lab.members():
+            kept.look(lab.node(host.name), 1, lab.history)
+        finding = kept.judge(Case(lab.history, "10.88.0.100", {}))
+        assert finding.outcome is Outcome.FAILED
+        assert "n1" in finding.measured
+        assert what in finding.measured
+        assert "n2" not in finding.measured
 
 
 def carrier(lab: Lab, node: str, interface: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from netns_lab.probes.http import is_whole, who
-from netns_lab.sockets import parse_addresses
+from netns_lab.sockets import parse_changes
 from netns_lab.web import answer
 
 
@@ -39,4 +39,12 @@ def message(kind: int, *attributes: tuple[int, bytes]) -> bytes:
 def test_address_events_show_the_local_address_and_skip_everything_else() -> None:
     peer, own, wide = bytes([10, 88, 0, 1]), bytes([10, 88, 0, 100]), bytes.fromhex("fd88" + "00" * 13 + "64")
     data = message(20, (1, peer), (2, own), (3, b"eth0\0")) + message(16) + message(21, (1, wide))
-    assert list(parse_addresses(data)) == [("10.88.0.100", True), ("fd88::64", False)]
+    assert list(parse_changes(data)) == [("address", "10.88.0.100", True), ("address", "fd88::64", False)]
+
+
+def test_of_the_routes_only_default_routes_of_the_main_table_are_events() -> None:
+    def route(kind: int, family: int, length: int = 0, table: int = 254) -> bytes:
+        return struct.pack("=IHHII", 28, kind, 0, 0, 0) + struct.pack("=8BI", family, length, 0, 0, table, 3, 0, 1, 0)
+
+    data = route(24, 2) + route(25, 10) + route(25, 2, length=24) + route(25, 2, table=255) + route(24, 7)
+    assert list(parse_changes(data)) == [("route", "ipv4", True), ("route", "ipv6", False)]

@@ -25,6 +25,6 @@ SECOND = 1_000_000_000
 def test_a_scenario_comes_to_the_right_end(name: str) -> None:
     settings = load(name).settings
     quick = {"interval": "250ms"} if settings.interval == SECOND else {}
-    scenario = load(name, {"pace": GENTLY[settings.probe], **quick})
+    scenario = load(name, {"pace": GENTLY[settings.probe], "pause": "2s", **quick})
     findings = judge(scenario, record(scenario, "vrrpd", lambda _: None))
     assert [f for f in findings if f.limit is None and f.outcome is not Outcome.PASSED] == []

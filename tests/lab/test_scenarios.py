@@ -44,6 +44,19 @@ def test_settings_can_be_changed_on_the_command_line() -> None:
     assert scenario.settings.runs == 5
 
 
+def test_one_node_can_have_another_key() -> None:
+    settings = load("wrong-key").settings
+    keys = [settings.service(node).key for node in settings.names()]
+    assert keys[0] == keys[2] != keys[1]
+    assert all(keys)
+    assert load("cable-pulled").service.key == ""
+
+
+def test_a_pause_is_as_long_as_the_setting_says() -> None:
+    assert load("agent-frozen").settings.pause == 30_000 * MS
+    assert load("agent-frozen", {"pause": "2s"}).settings.pause == 2_000 * MS
+
+
 def test_a_scenario_that_extends_another_takes_over_what_it_does_not_give() -> None:
     base, fast = load("cable-pulled"), load("cable-pulled-10ms")
     assert (fast.steps, fast.expect) == (base.steps, base.expect)
@@ -100,6 +113,10 @@ def test_a_file_of_ones_own_is_loaded_by_its_path(tmp_path: Path) -> None:
         ("question: What if?", "question: What if?\nsettings: {group: true}", "set networks to 2"),
         ("outage: {after: pulled, under: 10ms}", "failed_requests: {after: pulled, at_most: 0}", "set probe to http"),
         ("after: pulled, under", "network: 2, after: pulled, under", "set group to true"),
+        ("question: What if?", "question: What if?\nsettings: {wrong_key: n1}", "set signed to true"),
+        ("question: What if?", "question: What if?\nsettings: {signed: true, wrong_key: n9}", "no node 'n9'"),
+        ("cable-pulled", "clock-jumped", "set clocks to true"),
+        ("- settle: n1", "- wait: pausing", "'pausing' is no duration"),
         ("- settle: n1", "- {repeat: 2, steps: [{wait: 1s, mark: m}]}", "no marks"),
         ("- settle: n1", "- repeat: 2", "repeat goes with steps"),
         ("- settle: n1", "- {repeat: 2, steps: [{settle: n9}]}", "no node 'n9'"),

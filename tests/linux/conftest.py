@@ -10,6 +10,7 @@ import ctypes
 import itertools
 import os
 import subprocess
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -44,8 +45,15 @@ def _inside(namespace: str) -> Generator[None]:
         os.close(home)
 
 
-def _run(*argv: str) -> None:
-    subprocess.run(argv, check=True, capture_output=True, text=True)
+def _carries(namespace: str) -> None:
+    """Wait until the cable carries frames: for a moment after it is plugged in the kernel drops them silently."""
+    deadline = time.monotonic() + 5
+    while "qdisc noop " in _run("ip", "-n", namespace, "link", "show", "dev", "eth0"):
+        assert time.monotonic() < deadline, "the cable is dead"
+
+
+def _run(*argv: str) -> str:
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
 @pytest.fixture
@@ -72,6 +80,8 @@ def namespaces() -> Iterator[dict[str, str]]:
             _run("ip", "-n", name, "addr", "add", f"fd77::{number}/64", "dev", "eth0", "nodad")
             _run("ip", "-n", name, "link", "set", "lo", "up")
             _run("ip", "-n", name, "link", "set", "eth0", "up")
+        for name in names.values():
+            _carries(name)
         yield names
     finally:
         for name in names.values():
@@ -90,6 +100,8 @@ def ip(namespaces: dict[str, str]) -> Callable[..., None]:
 
     def run(side: str, *arguments: str) -> None:
         _run("ip", "-n", namespaces[side], *arguments)
+        if arguments[0] == "link" and arguments[-1] == "up":
+            _carries(namespaces[side])
 
     return run
 
@@ -97,7 +109,11 @@ def ip(namespaces: dict[str, str]) -> Callable[..., None]:
 @pytest.fixture
 def nft(namespaces: dict[str, str]) -> Callable[[str, str], None]:
     """`nft("left", "add table ...")`: an nftables command in one of the namespaces."""
-    return lambda side, command: _run("ip", "netns", "exec", namespaces[side], "nft", command)
+
+    def run(side: str, command: str) -> None:
+        _run("ip", "netns", "exec", namespaces[side], "nft", command)
+
+    return run
 
 
 @pytest.fixture

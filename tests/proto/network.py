@@ -214,7 +214,8 @@ class Host(ABC):
         if isinstance(verdict, Drop):
             assert self.settings[link].auth is not None, verdict
             self.refused.append(verdict)
-            self.settle(self.unproven(link, Unproven(verdict.authentic)) if priority_of(packet) else [])
+            event = Unproven(packet.source, priority_of(packet), verdict.authentic)
+            self.settle(self.unproven(link, event) if event.priority else [])
             return
         self.settle(self.received(link, Received(verdict.advert, packet.source, verdict.dialect)))
 

@@ -206,6 +206,19 @@ def test_numbers_follow_the_clock_and_rise_where_it_stands() -> None:
     assert sent(keys, at(2)) == number(2)
 
 
+@given(st.integers(-100, 100), st.integers(0, 900))
+def test_a_seal_that_is_not_outdated_is_above_all_that_was_sent(step: int, later: int) -> None:
+    keys = authenticator()
+    seal = keys.delegate(at(1))
+    after = at(1 + later / 1000, wrong=step / 1000)
+
+    last = sent(keys, after)
+
+    if not keys.outdated(seal, after):
+        number_of_seal = wire.clock_sequence(after.now) + seal.ahead
+        assert wire.difference(number_of_seal % 2**64, last) > 0
+
+
 @given(st.lists(st.tuples(st.integers(0, 60 * SECOND), st.integers(-5000 * MS, 5000 * MS)), max_size=30))
 def test_numbers_rise_whatever_the_clock_does_inside_the_window(steps: list[tuple[int, int]]) -> None:
     keys, now, last = authenticator(), 0, None
@@ -221,7 +234,7 @@ def test_a_clock_that_goes_far_back_is_followed_by_time_and_not_by_number() -> N
     for rules, expected in ((HMAC, wire.clock_sequence(early.wall)), (MONOTONIC, SEQUENCE + 1)):
         keys = authenticator(replace(SIGNED, auth=rules))
         sent(keys, late)
-        keys.clock.follow(early)
+        keys.clock.believe(early.wall, early)
         assert sent(keys, early) == expected
 
 
@@ -339,7 +352,7 @@ def test_a_mark_outside_the_window_holds_no_sender_up_that_set_its_clock_right()
         settings = replace(SIGNED, auth=rules)
         keys = authenticator(settings)
         assert judged(keys, signed(number(4)), at(0), settings) == "accepted"
-        keys.clock.follow(at(1, wrong=-3))  # now the mark is 6 s ahead
+        keys.clock.believe(at(1, wrong=-3).wall, at(1, wrong=-3))  # now the mark is 6 s ahead
         assert judged(keys, signed(number(1)), at(1, wrong=-3), settings) == verdict
 
 
@@ -412,6 +425,49 @@ def test_nothing_older_than_the_mark_is_authentic() -> None:
 @pytest.mark.parametrize("forger", [{"key": OTHER}, {"key_id": 9}])
 def test_a_forger_is_never_authentic(forger: dict[str, object]) -> None:
     assert stale(authenticator(), [(1000 + i, 1 + i) for i in range(5)], **forger) == [Reason.STALE] * 5
+
+
+def test_forgeries_in_the_name_of_one_do_not_hide_the_pace_of_another() -> None:
+    keys = authenticator()
+    verdicts: list[Reason | str] = []
+    for i in range(6):
+        for j in range(200):
+            forged = signed(number(5000 + i + j / 1000), source=LOWER, key=OTHER)
+            judged(keys, forged, at(1 + i + j / 1000))
+        verdicts.append(judged(keys, signed(number(1000.2 + i)), at(1.2 + i)))
+
+    assert verdicts == [Reason.STALE] + ["authentic"] * 5
+
+
+def test_forgeries_in_its_own_name_do_not_hide_a_peer_that_keeps_its_pace() -> None:
+    keys = authenticator()
+    verdicts = stale(keys, [(1000, 1)])
+    for i in range(1, 6):
+        for j in range(200):
+            judged(keys, signed(number(5000 + i + j / 1000), key=OTHER), at(1 + i + j / 1000))
+        verdicts += stale(keys, [(1000.2 + i, 1.2 + i)])
+
+    assert verdicts == [Reason.STALE] + ["authentic"] * 5
+
+
+def test_strangers_share_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = replace(MULTICAST, auth=HMAC)
+    keys = Authenticator(settings, HMAC, nodes=(HIGHER,))
+    looks: list[Address] = []
+
+    def proven(_message: bytes, source: Address, *_: object) -> bool:
+        looks.append(source)
+        return False
+
+    monkeypatch.setattr("vrrpd.proto.auth._proven", proven)
+
+    for i in range(1000):
+        source = IPv4Address(f"10.1.{i // 250}.{i % 250}")
+        keys.judge(signed(number(9000), source=source), 12, at(1 + i / 20000))
+    keys.judge(signed(number(9000)), 12, at(1.05))
+
+    assert len(looks) == 2
+    assert looks[-1] == HIGHER
 
 
 def test_stale_packets_are_looked_at_a_few_times_an_interval_only() -> None:

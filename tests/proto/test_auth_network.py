@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.proto.builders import ms
+from tests.proto.builders import advert, ms
 from tests.proto.network import Agent, Network, cluster
 from tests.proto.signed import HMAC, OTHER, SIGNED, number, signed
 from vrrpd.proto.clock import LONGEST_DISBELIEF
 from vrrpd.proto.credentials import AntiReplay, Hmac, Mode, Secret
 from vrrpd.proto.datagram import Datagram
-from vrrpd.proto.settings import Address, Settings
+from vrrpd.proto.effects import Release
+from vrrpd.proto.settings import OWNER, Address, Settings
 from vrrpd.proto.timers import SECOND
 from vrrpd.proto.validate import Reason
 
@@ -27,11 +29,7 @@ STRANGE = (1, Secret(OTHER))
 
 def made(number: int = 2, settings: Settings = SIGNED, **more: Hmac | None) -> list[Agent]:
     """Nodes that are not started yet; `lb2=...` gives one other rules than the rest."""
-    agents = cluster(Network(), number, settings, families=1)
-    for agent in agents:
-        if agent.name in more:
-            give(agent, more[agent.name])
-    return agents
+    return ruled(cluster(Network(), number, settings), **more)
 
 
 def running(number: int = 2, settings: Settings = SIGNED, **more: Hmac | None) -> list[Agent]:
@@ -39,6 +37,14 @@ def running(number: int = 2, settings: Settings = SIGNED, **more: Hmac | None) -
     for agent in agents:
         agent.start()
     agents[0].network.run(10 * SECOND)
+    return agents
+
+
+def ruled(agents: list[Agent], **more: Hmac | None) -> list[Agent]:
+    """The same nodes, some of them with other rules."""
+    for agent in agents:
+        if agent.name in more:
+            give(agent, more[agent.name])
     return agents
 
 
@@ -126,11 +132,32 @@ def test_it_takes_over_all_the_same_when_the_other_falls_silent() -> None:
 
     lb1.crash()
     since = network.now
-    network.run(2 * DOWN)
+    network.run(3 * DOWN)
 
     assert network.holders() == ["lb2"]
-    assert network.dark(since=since) <= DOWN
+    assert network.dark(since=since) <= 2 * DOWN
     assert lb2.group.members[0].counters.adverts_received == 0
+
+
+@pytest.mark.parametrize("name", ["lb2", "lb3"])
+@pytest.mark.parametrize("odd", ["key", "clock"])
+def test_where_the_active_dies_without_a_word_the_odd_one_of_the_others_lets_them_go_first(name: str, odd: str) -> None:
+    agents = made(3)
+    network = agents[0].network
+    for agent in agents:
+        if agent.name == name and odd == "key":
+            give(agent, replace(HMAC, ring=(STRANGE,)))
+        elif agent.name == name:
+            agent.clock_error = HOUR
+        agent.start()
+    network.run(10 * SECOND)
+    assert network.holders() == ["lb1"]
+
+    agents[0].crash()
+    network.run(30 * SECOND)
+
+    assert network.holders() == [({"lb2", "lb3"} - {name}).pop()]
+    assert network.doubled() == 0
 
 
 def test_a_node_that_asks_for_signatures_too_early_takes_nothing_from_one_that_does_not_sign() -> None:
@@ -142,6 +169,132 @@ def test_a_node_that_asks_for_signatures_too_early_takes_nothing_from_one_that_d
     assert network.doubled() == 0
     assert network.holders() == ["lb1"]
     assert {drop.reason for drop in lb2.refused} == {Reason.MISSING}
+
+
+WRONG = replace(HMAC, ring=(STRANGE,))
+
+
+def cut(network: Network, *names: str, seconds: float) -> None:
+    """These nodes hear nobody and are heard by nobody for a while."""
+    pairs = {(a, b, link) for a in network.hosts for b in network.hosts for link in (0, 1) if {a, b} & set(names)}
+    network.cuts |= pairs
+    network.run(round(seconds * SECOND))
+    network.cuts -= pairs
+
+
+@pytest.mark.parametrize("families", [1, 2])
+@pytest.mark.parametrize("mistaken", ["lb1", "lb2"])
+@pytest.mark.parametrize("first", ["lb1", "lb2"])
+def test_a_cut_between_nodes_with_different_keys_makes_no_second_active_for_good(
+    mistaken: str, first: str, families: int
+) -> None:
+    agents = ruled(cluster(Network(), 2, SIGNED, families=families), **{mistaken: WRONG})
+    network = agents[0].network
+    for agent in sorted(agents, key=lambda agent: agent.name != first):
+        agent.start()
+        network.run(10 * SECOND)
+    assert network.holders() == [first]
+
+    for _ in range(3):
+        cut(network, mistaken, seconds=7.3)
+        assert network.holders() == ["lb1", "lb2"]
+        since = network.now
+        network.run(20 * SECOND)
+        assert len(network.holders()) == 1
+        assert network.doubled(since=since) <= SECOND
+
+
+@pytest.mark.parametrize("families", [1, 2])
+@pytest.mark.parametrize("mistaken", ["lb1", "lb2", "lb3"])
+@pytest.mark.parametrize("priorities", [(250, 240, 230), (200, 200, 200)])
+def test_of_three_nodes_the_one_with_another_key_gives_way_when_the_active_dies(
+    mistaken: str, priorities: tuple[int, ...], families: int
+) -> None:
+    agents = ruled(cluster(Network(), 3, SIGNED, priorities=priorities, families=families), **{mistaken: WRONG})
+    network = agents[0].network
+    right = [agent for agent in agents if agent.name != mistaken]
+    for agent in (*right, *(agent for agent in agents if agent not in right)):
+        agent.start()
+        network.run(10 * SECOND)
+    [serving] = network.holders()
+    since = network.now
+
+    network.hosts[serving].crash()
+    network.run(10 * SECOND)
+
+    [next_one] = network.holders()
+    assert next_one != mistaken
+    assert network.doubled(since=since) <= SECOND
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("families", [1, 2])
+def test_equal_nodes_with_different_keys_that_start_together_have_one_active(families: int, seed: int) -> None:
+    agents = cluster(Network(), 2, SIGNED, priorities=(200, 200), families=families, crossed=True)
+    give(agents[1], WRONG)
+    network = agents[0].network
+    network.random.seed(seed)
+    for agent in agents:
+        agent.start()
+
+    network.run(30 * SECOND)
+
+    assert len(network.holders()) == 1
+    assert network.doubled() <= SECOND
+
+
+@given(
+    st.sampled_from(["lb1", "lb2", "lb3"]),
+    st.lists(st.tuples(st.sampled_from(["lb1", "lb2", "lb3"]), st.integers(1, 90)), max_size=6),
+    st.integers(1, 2),
+    st.randoms(use_true_random=False),
+)
+def test_whatever_is_cut_there_is_one_active_afterwards_though_a_key_is_wrong(
+    mistaken: str, times: list[tuple[str, int]], families: int, random: Random
+) -> None:
+    agents = ruled(cluster(Network(), 3, SIGNED, families=families), **{mistaken: WRONG})
+    network = agents[0].network
+    network.random, network.lateness = random, ms(1)
+    others = sorted(agents, key=lambda agent: agent.name == mistaken)
+    for agent in others:
+        agent.start()
+        network.run(10 * SECOND)
+
+    for name, tenths in times:
+        cut(network, name, seconds=tenths / 10)
+        network.run(SECOND)
+    network.run(20 * SECOND)
+
+    assert len(network.holders()) == 1
+
+
+def test_a_node_that_took_the_role_in_silence_keeps_it_whatever_is_forged() -> None:
+    lb1, lb2 = made()
+    network, source = lb1.network, lb2.sources[0]
+    lb1.start()
+    network.run(20 * SECOND)
+
+    for i in range(300):
+        packet = signed(number(network.now / SECOND), source=source, key=OTHER, said=advert(254))
+        network.at(network.now + i * ms(100), lambda packet=packet: lb1.deliver(0, to(lb1, packet, source)))
+    network.run(40 * SECOND)
+
+    assert network.holders() == ["lb1"]
+    assert network.did(Release) == []
+
+
+def test_an_owner_never_gives_way_to_what_it_cannot_verify() -> None:
+    lb1, lb2 = ruled(cluster(Network(), 2, SIGNED, priorities=(OWNER, 240)), lb1=WRONG)
+    network = lb1.network
+    for agent in (lb2, lb1):
+        agent.start()
+        network.run(10 * SECOND)
+
+    cut(network, "lb2", seconds=10)
+    network.run(10 * SECOND)
+
+    assert lb1.held[0]
+    assert {entry.host for entry in network.did(Release)} <= {"lb2"}
 
 
 # ---------------------------------------------------------------- clocks
@@ -200,8 +353,8 @@ def test_nodes_with_different_clocks_from_the_start_have_one_active() -> None:
     assert network.doubled() == 0
 
 
-def test_a_peer_that_follows_a_jump_is_waited_for_once_and_then_no_longer() -> None:
-    """keepalived follows its clock; so do we, an hour after a jump that nobody mended."""
+def test_an_active_that_follows_a_wrong_clock_after_an_hour_is_set_right_by_the_node_that_takes_over() -> None:
+    """Its peer waits for it for one Active_Down_Interval more, and then its first word shows which time was right."""
     lb1, _ = running()
     network = lb1.network
     lb1.clock_error = 2 * HOUR
@@ -216,10 +369,28 @@ def test_a_peer_that_follows_a_jump_is_waited_for_once_and_then_no_longer() -> N
 
     [takeover] = [at for at, _end, holders in network.held(0, followed) if holders == 2]
     assert DOWN < takeover - followed <= SECOND + 2 * DOWN
-    lb1.clock_error = 0
-    keys.clock.follow(lb1.instant)
-    network.run(3 * SECOND)
-    assert network.holders() == ["lb1"], "two are Active only as long as the clock is wrong"
+    assert network.doubled(since=followed) < ms(1)
+    assert network.holders() == ["lb1"]
+    assert keys.clock.step == 2 * HOUR, "it signs with the time before the jump again"
+    network.run(HOUR // 2)
+    assert network.holders() == ["lb1"]
+    assert network.doubled(since=followed) < ms(1)
+
+
+def test_a_backup_with_a_wrong_clock_never_follows_it_while_it_hears_the_active() -> None:
+    lb1, lb2 = running()
+    network, since = lb1.network, lb1.network.now
+    lb2.clock_error = 2 * HOUR
+
+    network.run(LONGEST_DISBELIEF + 60 * SECOND)
+    assert not lb2.refused
+    lb1.crash()
+    network.run(20 * SECOND)
+    lb1.start()
+    network.run(20 * SECOND)
+
+    assert network.holders() == ["lb1"], "what lb2 signed as Active was believed"
+    assert network.doubled(since=since) <= ms(250)
 
 
 def test_by_number_alone_a_wrong_clock_matters_to_nobody() -> None:

@@ -78,7 +78,7 @@ ADVERT = SendAdvert(240)
 ZERO = SendAdvert(0)
 ORDERED = Yield(linger=True, outranked=True, reason="beaten")
 CONTESTED = replace(ORDERED, linger=False)
-FORGED, SKEWED = Unproven(authentic=False), Unproven(authentic=True)
+FORGED, SKEWED = Unproven(HIGHER, 250, authentic=False), Unproven(HIGHER, 250, authentic=True)
 FOLLOWED = replace(ORDERED, outranked=False)
 REPEATS = (NOW + ms(1), NOW + ms(10), NOW + ms(20))
 
@@ -214,8 +214,8 @@ BACKUP = [
     Row(replace(WATCHING, down_at=NOW + 5), heard(0), (), replace(WATCHING, down_at=NOW + 5)),
     Row(WATCHING, heard(0, LOWER), (), WATCHING),
     # nobody was believed since the start
-    Row(WATCHING, FORGED, (), replace(WATCHING, down_at=NOW + DOWN)),
-    Row(WATCHING, SKEWED, (), replace(WATCHING, down_at=NOW + DOWN)),
+    Row(WATCHING, FORGED, (), replace(WATCHING, down_at=NOW + 2 * DOWN, unproven=HIGHER)),
+    Row(WATCHING, SKEWED, (), replace(WATCHING, down_at=NOW + 2 * DOWN, unproven=HIGHER)),
     Row(WATCHING, ActiveLeft(), (), replace(WATCHING, down_at=NOW + SKEW)),
     # an unhealthy node waits the skew of priority 1, 255/256 s, which is 933.59 ms longer
     Row(WATCHING, FAILED, (), replace(WATCHING, down_at=NOW + ms(900) + ms(933.59375))),

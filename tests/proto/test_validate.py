@@ -295,9 +295,11 @@ def test_a_packet_that_is_wrong_in_many_ways_reports_the_first(first: Reason) ->
     assert judge(wrong_from(first)) is first
 
 
-def test_carp_is_found_before_the_version_and_after_the_hops() -> None:
-    assert judge(datagram(CARP, ttl=1)) is Reason.TTL
+def test_carp_is_found_however_it_travelled() -> None:
+    assert judge(datagram(CARP, ttl=1)) is Reason.CARP
     assert judge(datagram(CARP), DEFAULT) is Reason.CARP
+    assert judge(datagram(CARP, destination=GROUP_V4), DEFAULT) is Reason.CARP
+    assert judge(datagram(CARP), None) is Reason.CARP
 
 
 def test_an_unknown_router_is_found_after_the_header_and_before_the_checksum() -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import trio
 
+from vrrpd.linux.claims import Claim, Form
 from vrrpd.linux.listener import ArpReply, NeighbourAdvert
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.packet import decode
@@ -75,7 +76,7 @@ class Lan:
         lost: tells which datagrams get lost, by the receiver's name.
         loops: True while a switch sends multicast back to its sender.
         dead: links whose switch passes nothing on, while every carrier stays.
-        stations: hosts without an agent that answer for their address, such as a gateway.
+        stations: hosts without an agent that answer for their address, such as a gateway, and their MACs.
     """
 
     def __init__(self, directory: Path, nursery: trio.Nursery) -> None:
@@ -87,7 +88,7 @@ class Lan:
         self.lost: Callable[[str, Datagram], bool] = lambda _name, _datagram: False
         self.loops = False
         self.dead: set[str] = set()
-        self.stations: set[Address] = set()
+        self.stations: dict[Address, bytes] = {}
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._call = trio.Event()
@@ -128,7 +129,12 @@ class Lan:
         self.tell(sender, f"says {advert.priority}{to}")
         for host in self.hosts.values():
             looped = host is sender and self.loops and datagram.destination.is_multicast
-            if (looped or self.reaches(sender, host, interface)) and not self.lost(host.name, datagram):
+            if looped and isinstance(
+                datagram.source, IPv4Address
+            ):  # Linux drops it, but whoever looks at frames sees it
+                claim = Claim(Form.VRRP, datagram.source, sender.link(interface).mac)
+                self.later(lambda host=host, claim=claim: host.claim(interface, claim))
+            elif (looped or self.reaches(sender, host, interface)) and not self.lost(host.name, datagram):
                 self.later(lambda host=host: host.take(interface, datagram))
 
     def frame(self, sender: Host, interface: str, frame: bytes) -> None:
@@ -136,16 +142,24 @@ class Lan:
         kind, subject, answer = read_frame(frame)
         self.tell(sender, f"{kind} {subject}")
         hearers = [host for host in self.hosts.values() if self.reaches(sender, host, interface)]
+        claim = read_claim(frame)
+        for host in [*hearers, sender] if self.loops else hearers:
+            self.later(lambda host=host: host.claim(interface, claim))
         if answer is not None:
             for host in hearers:
                 self.later(lambda host=host: host.hear(interface, answer))
             return
+        back = [host for host in hearers if self.reaches(host, sender, interface)]
+        answering = {host.link(interface).mac for host in back if subject in host.answers_for(interface)}
         if subject in self.stations and not sender.deaf:
-            self.later(lambda: sender.hear(interface, answer_for(subject, GATEWAY_MAC)), 2 * DELAY_S)
-        for host in hearers:
-            if subject in host.answers_for(interface) and self.reaches(host, sender, interface):
-                reply = answer_for(subject, host.link(interface).mac)
-                self.later(lambda reply=reply: sender.hear(interface, reply), 2 * DELAY_S)
+            answering.add(self.stations[subject])
+        if kind == "asks for":
+            for mac in answering:
+                self.later(lambda mac=mac: self._answer(sender, interface, subject, mac), 2 * DELAY_S)
+
+    def _answer(self, asker: Host, interface: str, subject: Address, mac: bytes) -> None:
+        asker.hear(interface, answer_for(subject, mac))
+        asker.claim(interface, Claim(Form.ARP if subject.version == 4 else Form.NDP, subject, mac))
 
     def reaches(self, sender: Host, receiver: Host, interface: str) -> bool:
         """True where frames pass from one to the other on the link of this name."""
@@ -202,6 +216,14 @@ def read_frame(frame: bytes) -> tuple[str, Address, ArpReply | NeighbourAdvert |
     if kind == 136:
         return "advertises", target, NeighbourAdvert(IPv6Address(frame[22:38]), target, mac)
     return "asks for", target, None
+
+
+def read_claim(frame: bytes) -> Claim:
+    """Whose address the sender of a frame says is his; nobody's with a question from nowhere."""
+    if frame[12:14] == b"\x08\x06":
+        return Claim(Form.ARP, IPv4Address(frame[28:32]), frame[22:28])
+    target = IPv6Address(frame[62:78]) if frame[54] == 136 else IPv6Address(0)
+    return Claim(Form.NDP, target, frame[6:12])
 
 
 def answer_for(address: Address, mac: bytes) -> ArpReply | NeighbourAdvert:

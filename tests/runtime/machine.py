@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_interface
 from typing import Never
@@ -21,6 +21,7 @@ import trio
 from tests.linux.bpf import passes
 from tests.runtime.lan import Lan
 from vrrpd.errors import VrrpdError
+from vrrpd.linux.claims import Claim, Form
 from vrrpd.linux.listener import ArpReply, NeighbourAdvert
 from vrrpd.linux.netlink import (
     AddressAdded,
@@ -89,6 +90,8 @@ class Host:
         strangers: those that hear what is not expected.
         frames: all packet sockets ever opened.
         listeners: all listeners ever opened.
+        claims: all listeners for claims ever opened.
+        no_agent: how often the host of each peer answered that nothing there speaks VRRP.
     """
 
     def __init__(self, lan: Lan, name: str) -> None:
@@ -111,6 +114,8 @@ class Host:
         self.strangers: list[FakeAdvertSocket] = []
         self.frames: list[FakeFrameSocket] = []
         self.listeners: list[FakeListener] = []
+        self.claims: list[FakeClaimListener] = []
+        self.no_agent: dict[Address, int] = {}
         self.events = FakeEvents(self)
         self.clock = FakeClock(self)
         self.guardian = FakeGuardian(self)
@@ -161,7 +166,9 @@ class Host:
         self.links[link.index] = link
         self.events.emit(LinkChanged(link))
 
-    def configure(self, interface: str, address: str, *, ours: bool = False, tentative: bool = False) -> None:
+    def configure(
+        self, interface: str, address: str, *, ours: bool = False, tentative: bool = False, by: int = MEDDLER
+    ) -> None:
         """Somebody adds an address, or changes one; a tagged one is what an agent left behind."""
         link, parsed = self.link(interface), ip_interface(address)
         twins = [a for a in self.addresses.values() if a.index == link.index and a.address != parsed]
@@ -172,7 +179,7 @@ class Host:
             failed=False, deprecated=False, secondary=secondary, scope=0, label=None, permanent=True,
         )  # fmt: skip
         self.lan.tell(self, f"adds {parsed}")
-        self.events.emit(AddressAdded(self.addresses[key]))
+        self.events.emit(AddressAdded(self.addresses[key], by))
 
     def remove(self, interface: str, address: str) -> None:
         """Somebody removes an address."""
@@ -187,12 +194,12 @@ class Host:
         for key, each in self.addresses.items():
             if key[1] == address:
                 self.addresses[key] = replace(each, secondary=False)
-                self.events.emit(AddressAdded(self.addresses[key]))
+                self.events.emit(AddressAdded(self.addresses[key], KERNEL))
 
     def fail(self, key: tuple[int, str]) -> None:
         """Duplicate address detection finds another holder."""
         self.addresses[key] = replace(self.addresses[key], failed=True)
-        self.events.emit(AddressAdded(self.addresses[key]))
+        self.events.emit(AddressAdded(self.addresses[key], KERNEL))
 
     def freeze(self) -> None:
         """The agent gets no processor any more; what still turns in a test sees no time pass."""
@@ -236,6 +243,12 @@ class Host:
             if not listener.closed and (listener.interface, listener.family) == (interface, family):
                 listener.put(answer)
 
+    def claim(self, interface: str, claim: Claim) -> None:
+        """Somebody says that an address is his."""
+        for listener in self.claims:
+            if (listener.interface, listener.form) == (interface, claim.form):
+                listener.put(claim)
+
     # ------------------------------------------------------------ what the agent is handed
 
     def kernel(self) -> Kernel:
@@ -250,6 +263,7 @@ class Host:
             stranger_socket=lambda family, name, index: FakeAdvertSocket(self, family, name, index, strangers=True),
             frame_socket=lambda name: FakeFrameSocket(self, name),
             answer_listener=lambda family, name: FakeListener(self, family, name),
+            claim_listener=lambda form, name: FakeClaimListener(self, form, name),
             gateways=lambda _: self.gateways,
             read_setting=lambda family, name, key: self.settings.get((family, name, key)),
             write_setting=self._write_setting,
@@ -281,9 +295,10 @@ class Host:
             return errno.EEXIST
         assert found.ours, "every message carries the tag"
         if key not in self.addresses:
-            self.configure(self.links[found.index].name, key[1], ours=True)
+            self.configure(self.links[found.index].name, key[1], ours=True, by=AGENT)
         else:
-            self.events.emit(AddressAdded(self.addresses[key]))
+            self.addresses[key] = replace(self.addresses[key], ours=True)
+            self.events.emit(AddressAdded(self.addresses[key], AGENT))
         self._expire(key, lifetime(message))
         return 0
 
@@ -487,6 +502,10 @@ class FakeAdvertSocket:
     program: list[Instruction] = field(default_factory=list[Instruction])
     waiting: list[Datagram] = field(default_factory=list[Datagram])
 
+    @property
+    def no_agent(self) -> Mapping[Address, int]:
+        return self.host.no_agent
+
     def __post_init__(self) -> None:
         if self.host.no_sockets or self.index not in self.host.links:
             raise VrrpdError(f"cannot open the {self.family} VRRP socket on {self.interface}")
@@ -585,3 +604,47 @@ class FakeListener:
 
     def close(self) -> None:
         self.closed = True
+
+
+@dataclass(eq=False)
+class FakeClaimListener:
+    """The packet socket with a filter that claims come in by."""
+
+    host: Host
+    form: Form
+    interface: str
+    watched: frozenset[Address] = frozenset()
+    closed: bool = False
+    waiting: list[Claim] = field(default_factory=list[Claim])
+
+    def __post_init__(self) -> None:
+        if self.host.no_sockets or not any(link.name == self.interface for link in self.host.links.values()):
+            raise VrrpdError(f"cannot open a packet socket on {self.interface}")
+        self._call = trio.Event()
+        self.host.claims.append(self)
+
+    def watch(self, addresses: Iterable[Address]) -> None:
+        self.watched = frozenset(addresses)
+
+    def put(self, claim: Claim) -> None:
+        if claim.address in self.watched and not self.closed:
+            self.waiting.append(claim)
+            self._call.set()
+
+    async def receive(self) -> list[Claim]:
+        await self._call.wait()
+        if self.closed:
+            raise trio.ClosedResourceError
+        await self.host.awake()
+        self._call = trio.Event()
+        claims, self.waiting = self.waiting, []
+        return claims
+
+    def ask(self, question: bytes) -> SendError | None:
+        assert not self.closed, "a question to a closed socket"
+        self.host.lan.frame(self.host, self.interface, question)
+        return None
+
+    def close(self) -> None:
+        self.closed = True
+        self._call.set()

@@ -30,3 +30,8 @@ def unicast(source: Address, to: Address, advert: Advertisement = ADVERT, *, ttl
 def spoilt(datagram: Datagram) -> Datagram:
     """The same with a wrong checksum."""
     return replace(datagram, payload=datagram.payload[:2] + b"\x01" + datagram.payload[3:])
+
+
+def carp(source: Address, vhid: int = 51) -> Datagram:
+    """What a CARP speaker sends to the group that it shares with VRRP."""
+    return Datagram(bytes((0x21, vhid, 0, 7, 2, 1, 0, 0)) + bytes(28), source, GROUP_V4, 255)

@@ -84,15 +84,6 @@ async def test_a_peer_that_sends_multicast_to_a_unicast_router_is_refused_with_a
     assert "unlisted_source" not in lb1.alarms()
 
 
-async def test_our_own_packets_that_come_back_are_a_loop_and_demote_nobody(lan: Lan) -> None:
-    lb1, _ = await run_cluster(lan, FILE + MULTICAST)
-    lan.loops = True
-    await trio.sleep(3)
-    assert lb1.state == "active"
-    assert "10.0.0.11 is an address of this node" in lb1.alarms()["loop"]
-    assert lb1.shown()["counters"]["dropped"]["own"] >= 2
-
-
 async def test_in_unicast_nobody_but_a_peer_is_heard_not_even_from_the_shared_address(lan: Lan) -> None:
     lb1, _ = await run_cluster(lan)
     lb1.host.take("eth0", unicast(IPv4Address("10.0.0.100"), LB1, replace(ADVERT, priority=255)))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
 
 import trio
 
 from tests.runtime.agents import VIP, Agent, machine, run_agent
 from tests.runtime.lan import Lan
-from tests.runtime.strangers import LB1, LB2, unicast
+from tests.runtime.strangers import ADVERT, LB1, LB2, multicast, unicast
+from vrrpd.proto.packet import Dialect, encode
 from vrrpd.proto.timers import SECOND
 from vrrpd.runtime.auth_status import auth_status
+from vrrpd.runtime.kernel import Cover
 
 KEY, OTHER = "hunter2" * 6, "hunter3" * 6
 HEAD = "nodes: {lb1: 10.0.0.11, lb2: 10.0.0.12}\nrouters:\n  web:\n    vrid: 51\n    addresses: [10.0.0.100/24]\n"
@@ -137,3 +140,134 @@ async def test_a_password_is_said_to_be_one(lan: Lan) -> None:
 
     assert (lb1.state, lb2.state) == ("active", "backup")
     assert seen(lb2) == {"name": "web", "vrid": 51, "family": "ipv4", "method": "password"}
+
+
+async def test_a_node_with_another_key_gives_way_after_a_cut_and_says_why_it_stays_backup(lan: Lan) -> None:
+    lb1, lb2 = await two(lan, file(), file(OTHER))
+    assert "stays Backup only because 10.0.0.11 advertises" in lb2.alarms()["doubtful"]
+    assert "doubtful" not in lb1.alarms()
+
+    lan.cuts = {("lb1", "lb2"), ("lb2", "lb1")}
+    await trio.sleep(10)
+    assert (lb1.state, lb2.state) == ("active", "active")
+    assert "doubtful" not in lb2.alarms()
+    lan.cuts = set()
+    since = lan.now
+    await trio.sleep(5)
+
+    assert (lb1.state, lb2.state) == ("active", "backup")
+    assert lan.doubled(VIP, since) < 1100
+    assert "doubtful" in lb2.alarms()
+    assert "cannot be verified" in lb2.shown()["reason"]
+
+
+FRESH = HEAD.replace("    vrid", "    transport: multicast\n    vrid") + f"    auth: {{hmac: {{keys: {{1: {KEY}}}}}}}\n"
+
+
+async def babble(lan: Lan, source: str, *, trailer: bytes = b"") -> None:
+    """A speaker of our VRID, whoever it is, is heard four times a second for ten seconds."""
+    packet = multicast(ip_address(source))
+    for _ in range(40):
+        for host in lan.hosts.values():
+            host.take("eth0", replace(packet, payload=packet.payload + trailer))
+        await trio.sleep(0.25)
+
+
+async def test_a_stranger_that_signs_nothing_does_not_keep_a_fresh_cluster_dark(lan: Lan) -> None:
+    lb1 = await run_agent(machine(lan, 1), FRESH)
+    lb2 = await run_agent(machine(lan, 2), FRESH)
+
+    await babble(lan, "10.0.0.99", trailer=b"\1\1\0\0" + bytes(24))
+
+    assert (lb1.state, lb2.state) == ("active", "backup")
+    assert "doubtful" not in lb1.alarms()
+
+
+async def test_a_listed_node_that_signs_nothing_is_waited_for_in_multicast_too(lan: Lan) -> None:
+    lb1 = await run_agent(machine(lan, 1), FRESH)
+
+    await babble(lan, "10.0.0.12")
+
+    assert lb1.state == "backup"
+    assert "10.0.0.12" in lb1.alarms()["doubtful"]
+
+
+ALONE = """routers:
+  web:
+    vrid: 51
+    interface: eth0
+    addresses: [10.0.0.100/24]
+    transport: multicast
+    hear_first: off
+    auth: {hmac: {keys: {1: KEY}}}
+""".replace("KEY", KEY)
+
+
+async def test_where_the_file_lists_nobody_only_who_signs_is_waited_for(lan: Lan) -> None:
+    for trailer, state in ((b"", "active"), (b"\1\1\0\0" + bytes(24), "backup")):
+        host = machine(lan, 1)
+        agent = await run_agent(host, ALONE)
+        await babble(lan, "10.0.0.99", trailer=trailer)
+        assert agent.state == state
+        agent.kill()
+        del lan.hosts["lb1"]
+
+
+async def test_what_queued_while_the_agent_was_frozen_raises_no_alarm_about_clocks(lan: Lan) -> None:
+    lb1, lb2 = await two(lan, file(), file())
+    lb2.host.freeze()
+    await trio.sleep(60)
+    lb2.host.thaw()
+    await trio.sleep(2)
+
+    assert (lb1.state, lb2.state) == ("active", "backup")
+    assert lb2.alarms().keys() == {"overslept"}
+    assert {s["reason"] for s in seen(lb2)["senders"]} == {None}
+
+
+async def test_routers_that_did_not_oversleep_hear_what_queued_meanwhile(lan: Lan) -> None:
+    slow = """  slow:
+    vrid: 52
+    addresses: [10.0.0.101/24]
+    advert_interval: 2s
+"""
+    both = file() + slow
+    lb1, lb2 = await two(lan, both, both)
+    before = lb2.router("slow").group.members[0].counters.adverts_received
+    missed = lb2.router("web").group.members[0].counters.adverts_received
+    lb2.host.freeze()
+    await trio.sleep(5)
+    lb2.host.thaw()
+    await trio.sleep(0.01)
+
+    assert "overslept" in lb2.alarms("web")
+    assert lb2.alarms("slow") == {}
+    assert lb2.router("slow").group.members[0].counters.adverts_received >= before + 2
+    assert lb2.router("web").group.members[0].counters.adverts_received <= missed + 1
+    assert lb1.shown("slow")["state"] == "active"
+
+
+async def test_the_guardian_is_told_anew_only_of_what_is_new(lan: Lan) -> None:
+    """Two Actives that contradict each other while keys are rolled out: each accepts what the other says."""
+    permissive = file(more=", mode: permissive") + "    preempt: false\n"
+    lb1, lb2 = await two(lan, permissive, permissive)
+    told: list[Cover] = []
+    cover = lb1.host.guardian.cover
+
+    def listened(who: str, what: Cover) -> None:
+        told.append(what)
+        cover(who, what)
+
+    lb1.host.guardian.cover = listened  # type: ignore[method-assign]
+    packet = unicast(LB2, LB1)
+    for _ in range(50):
+        lb1.host.take("eth0", packet)
+        await trio.sleep(0.01)
+
+    assert lb1.router().group.members[0].counters.contests >= 50
+    assert told == []
+    other = replace(packet, payload=encode(ADVERT, LB2, LB1, Dialect.MESSAGE))
+    lb1.host.take("eth0", other)
+    await trio.sleep(0.01)
+    assert len(told) == 1
+    assert lb2.state == "backup"

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 import trio
 
 from tests.runtime.agents import FILE, MULTICAST, VIP, machine, run_agent, run_cluster
-from tests.runtime.lan import Lan
+from tests.runtime.lan import GATEWAY_MAC, Lan
 from tests.runtime.machine import Host
 
 
@@ -204,7 +204,7 @@ routers: {web: {vrid: 51, addresses: [10.0.0.100/24, "fd00::100/64"]}}
 """
     host = machine(lan, 1, "fd00::11/64")
     host.gateways = [IPv4Address("10.0.0.1")]
-    lan.stations.add(IPv4Address("10.0.0.1"))
+    lan.stations[IPv4Address("10.0.0.1")] = GATEWAY_MAC
     lb1 = await run_agent(host, text)
     await trio.sleep(4)
     assert lb1.state == "active"

@@ -7,6 +7,7 @@ import trio
 
 from tests.runtime.agents import FILE, VIP, machine, run_agent, run_cluster
 from tests.runtime.lan import Lan
+from tests.runtime.machine import KERNEL
 from vrrpd.linux.netlink import AddressAdded
 
 
@@ -84,8 +85,37 @@ async def test_every_message_of_a_renewal_is_no_event_for_a_router(lan: Lan, lea
     before = lb1.shown()
     key = next(iter(lb1.router().members[0].outcomes))
     for _ in range(10):
-        lb1.host.events.emit(AddressAdded(lb1.host.addresses[key]))
+        lb1.host.events.emit(AddressAdded(lb1.host.addresses[key], KERNEL))
     await trio.sleep(0.01)
     after = lb1.shown()
     assert before["counters"] == after["counters"]
     assert before["since"][:18] == after["since"][:18]
+
+
+async def test_a_removal_of_the_same_address_with_another_length_does_not_put_the_renewal_off(lan: Lan) -> None:
+    lb1, _ = await run_cluster(lan)
+    start = lan.now
+    for _ in range(30):
+        lb1.host.configure("eth0", "10.0.0.100/32")
+        lb1.host.remove("eth0", "10.0.0.100/32")
+        await trio.sleep(0.3)
+    assert lan.told("lb1", f"removes {VIP}", since=start) == []
+    assert lb1.host.holds(VIP)
+
+
+async def test_the_guardian_forgets_an_address_that_never_was_ours(lan: Lan) -> None:
+    lb1, lb2 = await run_cluster(lan)
+    lb2.host.configure("eth0", "10.0.0.100/32")
+    lb1.host.change("eth0", running=False)
+    await trio.sleep(5)
+    assert lb2.state == "active"
+    lb2.host.change("eth0", running=False)
+    await trio.sleep(1)
+    assert lb2.host.guardian.addresses == set()
+
+
+async def test_the_guardian_forgets_what_went_with_its_interface(lan: Lan) -> None:
+    lb1, _ = await run_cluster(lan)
+    lb1.host.unplug("eth0")
+    await trio.sleep(1)
+    assert lb1.host.guardian.addresses == set()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import trio
 
-from tests.runtime.agents import VIP, machine, run_agent, run_cluster
+from tests.runtime.agents import FILE, VIP, machine, run_agent, run_cluster
 from tests.runtime.lan import Lan
 
 
@@ -63,3 +64,40 @@ async def test_what_duplicate_address_detection_has_refused_is_tried_again(lan: 
     ]
     assert not replace(host.addresses[key]).failed
     assert agent.host.guardian.addresses == {key}
+
+
+async def test_a_flush_of_many_addresses_is_one_theft(lan: Lan) -> None:
+    shared = [f"10.0.0.{number}/24" for number in range(100, 108)]
+    lb1, _ = await run_cluster(lan, FILE.replace(f"[{VIP}]", f"[{', '.join(shared)}]"))
+    for _ in range(3):  # it looks again whether anything is left
+        for each in shared:
+            lb1.host.remove("eth0", each)
+        await trio.sleep(0.02)
+    await trio.sleep(0.05)
+    assert lb1.state == "active"
+    assert all(lb1.host.holds(each) for each in shared)
+
+
+@pytest.mark.parametrize("lease", ["3s", "off"])
+async def test_an_address_that_somebody_makes_his_own_is_ours_again_at_once(lan: Lan, lease: str) -> None:
+    lb1, _ = await run_cluster(lan, FILE + f"defaults: {{lease: {lease}}}\n")
+    lb1.host.configure("eth0", VIP)  # as `ip address replace` does: no tag, no lifetime
+    await trio.sleep(0.05)
+    assert lb1.host.addresses[lb1.host.link("eth0").index, VIP].ours
+    assert "was changed on eth0 by meddler (pid 4242)" in lb1.alarms()["address_stolen"]
+    for _ in range(5):
+        await trio.sleep(0.5)
+        assert lb1.state == "active"
+        lb1.host.configure("eth0", VIP)
+    await trio.sleep(0.5)
+    assert lb1.state == "fault"
+    assert not lb1.host.holds(VIP)
+
+
+async def test_whoever_takes_it_and_removes_it_then_is_counted(lan: Lan) -> None:
+    lb1, _ = await run_cluster(lan)
+    for _ in range(6):
+        lb1.host.configure("eth0", VIP)
+        lb1.host.remove("eth0", VIP)
+        await trio.sleep(0.5)
+    assert lb1.state == "fault"

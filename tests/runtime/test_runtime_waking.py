@@ -165,3 +165,13 @@ async def test_a_new_dialect_of_a_peer_is_told_to_the_guardian(lan: Lan) -> None
     old = {to: payload for _, to, payload in before.zeros}
     assert zeros["10.0.0.12"] == old["10.0.0.12"]
     assert zeros["10.0.0.13"] != old["10.0.0.13"]
+
+
+async def test_a_backup_that_slept_for_longer_than_its_patience_listens_first(lan: Lan) -> None:
+    lb1, lb2 = await run_cluster(lan, FAST)
+    lb2.host.freeze()
+    await trio.sleep(0.8)  # Active_Down_Interval is 306 ms
+    lb2.host.thaw()
+    await trio.sleep(0.1)
+    assert "the agent slept for 0.8 s" in lb2.alarms()["overslept"]
+    assert (lb1.state, lb2.state) == ("active", "backup")

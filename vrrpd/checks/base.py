@@ -96,6 +96,14 @@ class Programs(Protocol):
         """
         ...
 
+    async def open(self, path: str) -> int:
+        """Open a file that only root may read, where the configuration names it; the caller closes the descriptor.
+
+        Raises:
+            CannotStartError: the text names the cause.
+        """
+        ...
+
 
 class Carriers(Protocol):
     """Knows the interfaces of this host, by the kernel's events."""
@@ -114,7 +122,7 @@ class Host:
     """What checks use of the agent beside sockets of their own.
 
     Attributes:
-        programs: runs programs.
+        programs: runs programs, and opens files.
         carriers: knows interfaces.
     """
 

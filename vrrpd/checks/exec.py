@@ -12,7 +12,7 @@ of starting a second one.
 from __future__ import annotations
 
 import signal
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
 from pydantic.json_schema import JsonSchemaValue
@@ -72,6 +72,11 @@ def inspect(options: ExecOptions) -> str | None:
     program, *arguments = options.command
     given = (executable.exposure(each, options.user) for each in arguments if each.startswith("/"))
     return executable.problem(program, options.user) or next((wrong for wrong in given if wrong), None)
+
+
+def errands(options: ExecOptions) -> list[dict[str, Any]]:
+    """What the launcher is asked for."""
+    return [{"argv": options.command, "user": options.user}]
 
 
 class ExecCheck:

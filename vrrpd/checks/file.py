@@ -35,6 +35,11 @@ OPTIONS: TypeAdapter[str] = TypeAdapter(AbsolutePath)
 """Validates `PATH`."""
 
 
+def inspect(path: str) -> str | None:
+    """What keeps this process from the file, None where nothing does, as where there is none. Blocks."""
+    return obstacle(path, os.R_OK)
+
+
 class FileCheck:
     """Healthy while the file holds a number, or is not there."""
 

@@ -18,7 +18,7 @@ import h11
 import trio
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema, model_validator
 
-from vrrpd.checks.base import Result
+from vrrpd.checks.base import Host, Result
 from vrrpd.checks.paths import AbsolutePath
 from vrrpd.checks.target import Target, connect, parse_target, reason
 from vrrpd.checks.tls import Trust, TrustError, read_trusted, refusal
@@ -126,15 +126,20 @@ def inspect(options: HttpOptions) -> str | None:
     return None
 
 
+def errands(options: HttpOptions) -> list[dict[str, Any]]:
+    """What the launcher is asked for: certificates that only root may read."""
+    return [] if options.ca is None else [{"open": options.ca}]
+
+
 class HttpCheck:
     """Healthy while a GET answers with an expected status code, and with the expected text if one is asked for."""
 
-    def __init__(self, options: HttpOptions) -> None:
+    def __init__(self, options: HttpOptions, host: Host) -> None:
         parts = _URL.fullmatch(options.url)
         assert parts is not None, options.url  # the options are validated
         authority = options.host or parts["authority"]
         self._target = _target(parts["authority"], parts["scheme"])
-        self._trust = Trust(options.ca) if parts["scheme"] == "https" else None
+        self._trust = Trust(options.ca, host.programs) if parts["scheme"] == "https" else None
         self._proven = _target(authority, parts["scheme"]).host.partition("%")[0].rstrip(".")
         self._expect = options.expect
         self._body = None if options.body is None else options.body.encode()

@@ -34,7 +34,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from vrrpd.checks import cgroup, procfs
 from vrrpd.checks.base import Result
-from vrrpd.checks.paths import AbsolutePath
+from vrrpd.checks.paths import AbsolutePath, obstacle
 from vrrpd.checks.procfs import Process, Sighting
 from vrrpd.config.scalars import duration
 from vrrpd.proto.timers import MS, SECOND
@@ -71,6 +71,11 @@ class ProcessOptions(BaseModel):
 
 OPTIONS: TypeAdapter[ProcessOptions] = TypeAdapter(ProcessOptions)
 """Validates `{pidfile | unit | name, grace}`."""
+
+
+def inspect(options: ProcessOptions) -> str | None:
+    """What keeps this process from the pidfile, None where nothing does; it may be missing for now. Blocks."""
+    return obstacle(options.pidfile, os.R_OK) if options.pidfile else None
 
 
 class ProcessCheck:

@@ -7,7 +7,7 @@ builds checks with `build()`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -23,6 +23,11 @@ def _nothing(_: Any) -> None:
     """No options are wrong on any host."""
 
 
+def _none(_: Any) -> Sequence[Mapping[str, Any]]:
+    """Nothing is asked of the launcher."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of check.
@@ -31,11 +36,13 @@ class Kind:
         options: validates what stands under the kind's name in the file; the result is comparable with `==`.
         build: makes a check of validated options; opens nothing and does not block.
         inspect: says what keeps this very host from running such a check, None where nothing does; may block.
+        errands: what the launcher does for such a check (`programs.LauncherClient.promise`).
     """
 
     options: TypeAdapter[Any]
     build: Callable[[Any, Host], Check]
     inspect: Callable[[Any], str | None] = _nothing
+    errands: Callable[[Any], Sequence[Mapping[str, Any]]] = _none
 
 
 def _alone(make: Callable[[Any], Check]) -> Callable[[Any, Host], Check]:
@@ -45,14 +52,14 @@ def _alone(make: Callable[[Any], Check]) -> Callable[[Any, Host], Check]:
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "http": Kind(http.OPTIONS, _alone(http.HttpCheck), http.inspect),
+        "http": Kind(http.OPTIONS, http.HttpCheck, http.inspect, http.errands),
         "tcp": Kind(tcp.OPTIONS, _alone(tcp.TcpCheck)),
         "haproxy": Kind(haproxy.OPTIONS, _alone(haproxy.HaproxyCheck), haproxy.inspect),
-        "process": Kind(process.OPTIONS, _alone(process.ProcessCheck)),
-        "exec": Kind(exec_.OPTIONS, exec_.ExecCheck, exec_.inspect),
+        "process": Kind(process.OPTIONS, _alone(process.ProcessCheck), process.inspect),
+        "exec": Kind(exec_.OPTIONS, exec_.ExecCheck, exec_.inspect, exec_.errands),
         "ping": Kind(ping.OPTIONS, _alone(ping.PingCheck), ping.inspect),
         "link": Kind(link.OPTIONS, link.LinkCheck),
-        "file": Kind(file.OPTIONS, _alone(file.FileCheck)),
+        "file": Kind(file.OPTIONS, _alone(file.FileCheck), file.inspect),
     }
 )
 
@@ -70,3 +77,8 @@ def build(kind: str, options: Any, host: Host) -> Check:
 def inspect(kind: str, options: Any) -> str | None:
     """What keeps this host from running a check with these options, for people; None where nothing does. May block."""
     return KINDS[kind].inspect(options)
+
+
+def errands(kind: str, options: Any) -> Sequence[Mapping[str, Any]]:
+    """What a check with these options has the launcher do, as `programs.LauncherClient.promise` takes it."""
+    return KINDS[kind].errands(options)

@@ -14,6 +14,10 @@ import ssl
 
 import trio
 
+from vrrpd.checks.base import CannotStartError, Programs
+
+_LIMIT = 4 << 20  # bytes that are read of a file of certificates; the system's have a quarter of a megabyte
+
 
 class TrustError(Exception):
     """The trusted certificates cannot be read; the text says why."""
@@ -22,13 +26,15 @@ class TrustError(Exception):
 class Trust:
     """The certificates that a check trusts."""
 
-    def __init__(self, ca: str | None) -> None:
+    def __init__(self, ca: str | None, programs: Programs) -> None:
         """Name the certificates; nothing is read yet.
 
         Args:
             ca: path of a file of certificates in PEM form; None for those of the system.
+            programs: opens the file where only root may read it.
         """
         self._ca = ca
+        self._programs = programs
         self._context: ssl.SSLContext | None = None
         self._reading = trio.CapacityLimiter(1)  # a file that hangs keeps nobody else from a thread
 
@@ -39,8 +45,23 @@ class Trust:
             TrustError: they cannot be read.
         """
         if self._context is None:
-            read = trio.to_thread.run_sync
-            self._context = await read(read_trusted, self._ca, abandon_on_cancel=True, limiter=self._reading)
+            try:
+                self._context = await self._read()
+            except TrustError as error:
+                if self._ca is None or not isinstance(error.__cause__, PermissionError):
+                    raise
+                self._context = await self._read(await self._open(self._ca))
+
+    async def _read(self, opened: int | None = None) -> ssl.SSLContext:
+        read = trio.to_thread.run_sync
+        return await read(read_trusted, self._ca, opened, abandon_on_cancel=True, limiter=self._reading)
+
+    async def _open(self, ca: str) -> int:
+        """The file, opened by somebody who may."""
+        try:
+            return await self._programs.open(ca)
+        except CannotStartError as error:
+            raise TrustError(f"cannot read the certificates of {ca}: {error}") from error
 
     def secured(self, transport: trio.SocketStream, name: str) -> trio.SSLStream[trio.SocketStream]:
         """A stream of TLS over another stream, once the certificates are loaded; closing the lower one closes it.
@@ -55,14 +76,21 @@ class Trust:
         return trio.SSLStream(transport, self._context, server_hostname=name, https_compatible=True)
 
 
-def read_trusted(ca: str | None) -> ssl.SSLContext:
+def read_trusted(ca: str | None, opened: int | None = None) -> ssl.SSLContext:
     """Read the trusted certificates; blocks for as long as that takes.
+
+    Args:
+        ca: path of a file of certificates; None for those of the system.
+        opened: the file, where this process may not open it; closed at the end.
 
     Raises:
         TrustError: the file is not there, may not be read, or holds no certificate.
     """
     system = ssl.get_default_verify_paths()
     try:
+        if opened is not None:
+            with open(opened, "rb") as file:  # noqa: PTH123 - a descriptor
+                return ssl.create_default_context(cadata=file.read(_LIMIT).decode("ascii", "ignore"))
         # The paths of the system are named, because Python lets no other thread run while it reads them by itself.
         return ssl.create_default_context(cafile=ca or system.cafile, capath=None if ca else system.capath)
     except ssl.SSLError as error:

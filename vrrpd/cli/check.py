@@ -1,8 +1,9 @@
 """`vrrpd check`: is the file right, and what would this host do with it?
 
 Owns the words around the findings of `vrrpd.config`, which finds them. Reads the host over netlink, without privileges,
-and changes nothing. A mistake is `FILE:LINE:COL: what is wrong; what would be right`, the form editors and CI systems
-know how to click on; a warning is the same with the word in front of its text.
+and changes nothing; root is told what holds for the user that an agent of root's becomes. A mistake is
+`FILE:LINE:COL: what is wrong; what would be right`, the form editors and CI systems know how to click on; a warning is
+the same with the word in front of its text.
 
 On a host that is one of the nodes (or is told so) it answers what `vrrpd run` would answer there. On any other it
 checks the file for every node, and says in one line what it left out. With `--explain` it tries every single failure
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vrrpd.checks.registry import inspect, kinds
+from vrrpd.checks.registry import kinds
 from vrrpd.config import AgentSpec, Examination, File, examine, json_schema, read
 from vrrpd.config.groups import groups
 from vrrpd.config.model import TrackKeys
@@ -30,6 +31,7 @@ from vrrpd.config.scalars import written
 from vrrpd.config.words import listed
 from vrrpd.errors import Mistake
 from vrrpd.linux.netlink import Netlink
+from vrrpd.privileges import inspect_as, own_user
 from vrrpd.runtime.links import host_facts
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ def check(path: str, node: str | None, as_json: bool, explain: bool, schema: boo
         return
     file = read(path, kinds())
     with Netlink() as netlink:
-        found = examine(file, host_facts(netlink.dump()), node, inspect)
+        found = examine(file, host_facts(netlink.dump()), node, inspect_as(own_user(None)))
     tried = _try(file) if explain and not found.mistakes else None
     if as_json:
         click.echo(json.dumps(_as_object(file, found, tried), indent=2))

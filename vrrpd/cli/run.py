@@ -20,6 +20,9 @@ Examples:
 @click.option("--node", help="Our name in `nodes`; by default found by our addresses.")
 @click.option("--control", metavar="PATH", help="Control socket.  [default: /run/vrrpd/control.sock]")
 @click.option("--state", metavar="PATH", help="What outlives a reboot: drains.  [default: /var/lib/vrrpd/state.json]")
+@click.option(
+    "--user", metavar="NAME", help="Who to be from then on.  [default: vrrpd, where root starts it and that exists]"
+)
 @click.option("--log-level", type=click.Choice(LEVELS), help="Least level that is logged.  [default: info]")
 @click.option("--log-format", type=click.Choice(FORMATS), help="Form of the log lines.  [default: text]")
 def run(
@@ -27,6 +30,7 @@ def run(
     node: str | None,
     control: str | None,
     state: str | None,
+    user: str | None,
     log_level: str | None,
     log_format: str | None,
 ) -> None:
@@ -34,4 +38,4 @@ def run(
     launcher = start()  # before the import, which makes this process large
     from vrrpd.daemon import Options, run_agent  # noqa: PLC0415 - --help and wrong usage need none of it
 
-    run_agent(Options(config, node, control, log_level, log_format, state), launcher)
+    run_agent(Options(config, node, control, log_level, log_format, state, user), launcher)

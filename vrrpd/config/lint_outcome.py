@@ -112,9 +112,9 @@ class _Contest:
         first = group.routers[0]
         self._addresses = {node: first.source(node, family) for family in first.families[:1] for node in group.nodes}
 
-    def priority(self, node: str, added: _Sum) -> int:
+    def priority(self, node: str, *added: _Sum) -> int:
         """The priority of a node with some weights."""
-        priority = self.group.priority(node, added)
+        priority = self.group.priority(node, _total(added, len(self.group.routers)))
         assert priority is not None, "every node was seen to have one"
         return priority
 
@@ -134,7 +134,7 @@ class _Contest:
         found = {(0,) * len(self.group.routers)}
         for name, weights in self.group.weights.items():
             if name != without:
-                found |= {_total((each, weights), len(weights)) for each in found}
+                found = {_total((each, state), len(weights)) for each in found for state in _states(weights)}
             if len(found) > _MOST_SUMS:
                 return None
         return frozenset(found)
@@ -155,6 +155,11 @@ def _counted(weights: _Sum, *, down: bool) -> _Sum:
     return tuple(weight if (weight < 0) is down else 0 for weight in weights)
 
 
+def _states(weights: _Sum) -> tuple[_Sum, _Sum]:
+    """What one check adds while it is up, and while it is down."""
+    return _counted(weights, down=False), _counted(weights, down=True)
+
+
 def _total(sums: Iterable[_Sum], width: int) -> _Sum:
     return tuple(map(sum, zip((0,) * width, *sums, strict=True)))
 
@@ -167,11 +172,9 @@ def _lint_weight(report: Report, contest: _Contest, check: str) -> bool:
         return True
     reach = {node: {contest.priority(node, added) for added in every} for node in group.nodes}
     least = {n: UNHEALTHY if any(r.releasing for r in group.routers) else min(reach[n]) for n in group.nodes}
+    up, down = _states(group.weights[check])
     moves = {
-        node: {
-            (contest.priority(node, added), contest.priority(node, _total((added, group.weights[check]), len(added))))
-            for added in others
-        }
+        node: {(contest.priority(node, added, up), contest.priority(node, added, down)) for added in others}
         for node in group.nodes
     }
 

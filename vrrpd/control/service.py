@@ -1,4 +1,4 @@
-"""The word to the service manager: ready, stopping, and a line for `systemctl status`.
+"""The word to the service manager: ready, alive, stopping, and a line for `systemctl status`.
 
 The protocol of sd_notify(3): one datagram of `KEY=VALUE` lines to the unix socket that NOTIFY_SOCKET names, a path or,
 with a leading `@`, an abstract name. Without NOTIFY_SOCKET nobody asked and nothing is sent. A service manager that
@@ -11,8 +11,11 @@ import logging
 import os
 import socket
 
+import trio
+
 READY = "READY=1"
 STOPPING = "STOPPING=1"
+ALIVE = "WATCHDOG=1"
 
 _log = logging.getLogger("vrrpd.service")
 
@@ -38,3 +41,16 @@ def notify(*state: str) -> bool:
         _log.warning("the service manager does not take %s: %s", " ".join(state), error)
         return False
     return True
+
+
+async def reassure() -> None:
+    """Tell the service manager that the loop turns, as often as it asks for (WatchdogSec=); returns where it does not.
+
+    Sources: sd_watchdog_enabled(3).
+    """
+    microseconds, whose = (os.environ.get(name, "") for name in ("WATCHDOG_USEC", "WATCHDOG_PID"))
+    if not microseconds.isdecimal() or whose not in {"", str(os.getpid())}:
+        return
+    while True:
+        notify(ALIVE)
+        await trio.sleep(int(microseconds) / 2e6)

@@ -20,9 +20,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vrrpd.errors import VrrpdError
-from vrrpd.launcher import PATH, Account, account
+from vrrpd.launcher import PATH
 from vrrpd.linux.accounts import group_name, user_name
 from vrrpd.linux.capabilities import require_capabilities
+from vrrpd.rights import Account, account
 
 _LINKS = 40  # symbolic links that the kernel follows: path_resolution(7)
 _SCRIPTS = 5  # scripts that are each other's interpreter: execve(2)
@@ -42,7 +43,7 @@ def problem(program: str, user: str | None) -> str | None:
         user: whose rights it is to have; None for an unprivileged user.
     """
     try:
-        who = account(user, privileged=os.geteuid() == 0 or not _can_be_agent())
+        who = account(user, by_root=os.geteuid() == 0 or not _can_be_agent())
     except LookupError as error:
         return str(error)
     path = program if "/" in program else shutil.which(program, path=PATH)
@@ -59,7 +60,7 @@ def exposure(path: str, user: str | None) -> str | None:
         user: whose rights the program has; only root's are worth this.
     """
     try:
-        who = account(user, privileged=os.geteuid() == 0 or not _can_be_agent())
+        who = account(user, by_root=os.geteuid() == 0 or not _can_be_agent())
         if who.uid != 0:
             return None
         return next((wrong for at, seen in _way(Path(path)) if (wrong := _exposed(at, seen, who))), None)
@@ -98,7 +99,8 @@ def _problem(path: Path, who: Account, depth: int) -> str | None:
     if interpreter is None:
         return None
     if not _may(last, found, who, stat.S_IROTH):
-        return f"{_described(last, found)} cannot be read by {who.name}, as a script must be; chmod +r {_shown(last)}"
+        mend = _opening(last, found, who, stat.S_IROTH)
+        return f"{_described(last, found)} cannot be read by {who.name}, as a script must be; {mend}"
     wrong = _problem(interpreter, who, depth - 1) if depth else "there are too many of them; write a program"
     return f"the interpreter of {_shown(last)}: {wrong}" if wrong else None
 
@@ -151,7 +153,14 @@ def _closed(path: Path, found: os.stat_result, who: Account) -> str | None:
     if stat.S_ISLNK(found.st_mode) or _may(path, found, who, stat.S_IXOTH):
         return None
     verb = "entered" if stat.S_ISDIR(found.st_mode) else "executed"
-    return f"{_described(path, found)} cannot be {verb} by {who.name}; chmod +x {_shown(path)}"
+    return f"{_described(path, found)} cannot be {verb} by {who.name}; {_opening(path, found, who, stat.S_IXOTH)}"
+
+
+def _opening(path: Path, found: os.stat_result, who: Account, right: int) -> str:
+    """What gives a user a right that is missing: the group, where that has it, else everybody's."""
+    if found.st_gid and found.st_mode >> _GROUP & right and who.uid != found.st_uid:
+        return f"add {who.name} to the group {group_name(found.st_gid)}"
+    return f"chmod +{'r' if right == stat.S_IROTH else 'x'} {_shown(path)}"
 
 
 def _may(path: Path, found: os.stat_result, who: Account, right: int) -> bool:

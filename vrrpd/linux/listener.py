@@ -18,15 +18,15 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeAlias
 
-import trio
-
 from vrrpd.linux.packet_socket import (
     JUMP_IF_EQUAL,
     LOAD_BYTE,
     LOAD_HALF,
     RETURN,
     Instruction,
+    close_aside,
     open_packet_socket,
+    readable,
 )
 from vrrpd.proto.settings import Family
 
@@ -112,16 +112,14 @@ class Listener:
         A link that goes down ends nothing: the next answer comes when it is up again.
         """
         while True:
-            await trio.lowlevel.wait_readable(self._socket)
+            await readable(self._socket)
             answers = self._drain()
             if answers:
                 return answers
 
     def close(self) -> None:
         """Close the socket; whoever waits gets `trio.ClosedResourceError`."""
-        if self._socket.fileno() >= 0 and trio.lowlevel.in_trio_run():
-            trio.lowlevel.notify_closing(self._socket)
-        self._socket.close()
+        close_aside(self._socket)
 
     def _drain(self) -> list[Answer]:
         answers: list[Answer] = []

@@ -1,8 +1,11 @@
 """Packet sockets: whole Ethernet frames on one interface, with a filter that runs in the kernel.
 
-Owns how such a socket is opened, so that both of its uses (`announce` sends, `listener` hears) start deaf: filter
-first, then interface and protocol in one step. Otherwise every frame of every interface that arrives between two
-system calls would be queued, and read later as if it belonged here.
+Owns how such a socket is opened, so that all of its uses (`announce` sends, `listener` and `claims` hear) start deaf:
+filter first, then interface and protocol in one step. Otherwise every frame of every interface that arrives between
+two system calls would be queued, and read later as if it belonged here.
+
+Opening takes 30 us. Closing one that hears waits in the kernel until no processor can be looking at it any more (0.5 to
+22 ms measured), so that is done by a thread.
 
 A filter is classic BPF: a list of instructions that looks at a frame and says how many of its bytes to keep, 0 for
 "do not wake me". It is what makes listening affordable on a machine that forwards a gigabit a second.
@@ -14,10 +17,13 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import socket
 import struct
 from collections.abc import Sequence
 from typing import TypeAlias
+
+import trio
 
 from vrrpd.errors import VrrpdError
 
@@ -26,7 +32,8 @@ _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 Instruction: TypeAlias = tuple[int, int, int, int]
 """struct sock_filter: operation, jump if true, jump if false, operand."""
 
-LOAD_BYTE, LOAD_HALF, JUMP_IF_EQUAL, RETURN = 0x30, 0x28, 0x15, 0x06
+LOAD_BYTE, LOAD_HALF, LOAD_WORD = 0x30, 0x28, 0x20
+JUMP_IF_EQUAL, JUMP_IF_GREATER, JUMP_UNLESS_LESS, RETURN = 0x15, 0x25, 0x35, 0x06
 
 
 def open_packet_socket(interface: str, protocol: int, program: Sequence[Instruction] = ()) -> socket.socket:
@@ -55,11 +62,32 @@ def open_packet_socket(interface: str, protocol: int, program: Sequence[Instruct
 
 
 def attach(opened: socket.socket, program: Sequence[Instruction]) -> None:
-    """Put a filter before a socket, in place of the one that it had."""
+    """Put a filter before a socket, in place of the one that it had; no packet passes unfiltered."""
     code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
     buffer = ctypes.create_string_buffer(code, len(code))  # the kernel copies it during the call
     filter_program = struct.pack("@HP", len(program), ctypes.addressof(buffer))  # struct sock_fprog
     opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_program)
+
+
+async def readable(packet: socket.socket) -> None:
+    """Return once there is something to read.
+
+    Raises:
+        trio.ClosedResourceError: the socket was closed, be it before this call.
+    """
+    if packet.fileno() < 0:
+        raise trio.ClosedResourceError
+    await trio.lowlevel.wait_readable(packet)
+
+
+def close_aside(packet: socket.socket) -> None:
+    """Close a socket without waiting; whoever reads it gets `trio.ClosedResourceError`. A second call does nothing."""
+    if packet.fileno() < 0 or not trio.lowlevel.in_trio_run():
+        packet.close()
+        return
+    trio.lowlevel.notify_closing(packet)
+    descriptor = packet.detach()
+    trio.lowlevel.start_thread_soon(lambda: os.close(descriptor), lambda _: None)
 
 
 def _cause(error: OSError, interface: str) -> str:

@@ -12,7 +12,8 @@ Where we differ: an advertisement with a good signature and a wrong time may com
 is never accepted, but it is looked at (not more often than a few times an interval): where its signature is good, its
 number above the mark, and the numbers of one after another rise as time passes, it is called authentic, and the state
 machine hesitates (`events.Unproven`). Old recordings do not pass the mark, and one that is played too fast or too
-slowly shows in its pace.
+slowly shows in its pace. Each node of the file is looked at for itself, all strangers together, and who keeps its pace
+apart from what does not: a forger in the name of one hides nobody else, and hardly that one.
 
 Sources: keepalived 2.4.2 and later; RFC 1982 for the comparison of sequence numbers.
 """
@@ -20,6 +21,7 @@ Sources: keepalived 2.4.2 and later; RFC 1982 for the comparison of sequence num
 from __future__ import annotations
 
 import hmac
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,6 +40,8 @@ REMEMBERED_IN_MULTICAST = 4
 
 MOST_SIGHTINGS = 64
 SEAL_SLACK = 100 * MS
+"""By so much the numbers of who signs in our place are ahead of ours; half of it our clock may gain meanwhile."""
+
 PACE_SLACK = 100 * MS
 PACE_SPAN = 60 * SECOND
 """After so long the pace of a sender is measured from a later packet, so that small errors never add up."""
@@ -102,13 +106,21 @@ class Authenticator:
         sightings: who signs how; bounded, for senders can be forged.
     """
 
-    def __init__(self, settings: Settings, rules: Hmac) -> None:
+    def __init__(self, settings: Settings, rules: Hmac, nodes: Collection[Address] = ()) -> None:
+        """Begin to remember.
+
+        Args:
+            settings: the constants.
+            rules: keys and rules.
+            nodes: who is listed besides the peers of `settings`.
+        """
         self.hmac = rules
         self.clock = SteadyClock()
         self._keys = {key_id: secret.reveal() for key_id, secret in rules.ring}
         self._timed = rules.anti_replay is AntiReplay.TIME
         self._look_every = settings.interval // 4
-        self._looked_at: int | None = None
+        self._listed = frozenset((*settings.peers, *nodes))
+        self._looked_at: dict[tuple[Address | None, bool], int] = {}  # by node (None: not listed), and whether in pace
         self._sent: int | None = None
         self._remembered = len(settings.peers) if settings.unicast else REMEMBERED_IN_MULTICAST
         self._marks: dict[Address, _Mark] = {}
@@ -116,9 +128,9 @@ class Authenticator:
         self._sightings: dict[tuple[Address, int | None, Reason | None], Sighting] = {}
 
     @classmethod
-    def of(cls, settings: Settings) -> Authenticator | None:
+    def of(cls, settings: Settings, nodes: Collection[Address] = ()) -> Authenticator | None:
         """The authentication of a virtual router with these settings; None where it has no keys."""
-        return cls(settings, settings.auth) if isinstance(settings.auth, Hmac) else None
+        return cls(settings, settings.auth, nodes) if isinstance(settings.auth, Hmac) else None
 
     @property
     def signs(self) -> bool:
@@ -152,12 +164,12 @@ class Authenticator:
     def delegate(self, at: Instant) -> Seal:
         """What another process needs to sign in our place from now on."""
         key_id = self.hmac.active_key
-        following = self._next_sequence(self.clock.read(at)) + wire.FRACTION
+        following = self._next_sequence(self.clock.read(at)) + clock_sequence(SEAL_SLACK)
         return Seal(key_id, self.hmac.keys[key_id], difference(following, clock_sequence(at.now)))
 
     def outdated(self, seal: Seal | None, at: Instant) -> bool:
         """Whether this process has to delegate anew, because its clock was set since."""
-        return self.signs and (seal is None or abs(nanoseconds(self.delegate(at).ahead - seal.ahead)) > SEAL_SLACK)
+        return self.signs and (seal is None or abs(nanoseconds(self.delegate(at).ahead - seal.ahead)) > SEAL_SLACK // 2)
 
     def _next_sequence(self, time: int) -> int:
         sequence = clock_sequence(time)
@@ -186,21 +198,20 @@ class Authenticator:
         message, trailer = datagram.payload[:length], wire.parse(datagram.payload[length:])
         if trailer.kind != wire.HMAC_SHA256_128 or trailer.reserved:
             return self._refuse(source, at, Reason.MALFORMED, "with a trailer of an unknown form")
-        time = self.clock.read(at)
-        if self._timed and not self._near(trailer.sequence, time):
-            time = at.wall
-            if not self._near(trailer.sequence, time):
-                return self._judge_stale(source, message, trailer, at)
+        times = self.clock.candidates(at)
+        time = self._nearest(trailer.sequence, times) if self._timed else times[0]
+        if time is None:
+            return self._judge_stale(source, message, trailer, at, times[0])
         key = self._keys.get(trailer.key_id)
         if key is None:
             return self._refuse(source, at, Reason.UNKNOWN_KEY, f"signed with key {trailer.key_id}, which we lack")
         if not _proven(message, source, trailer, key):
             return self._refuse(source, at, Reason.INVALID_HMAC, f"with a wrong signature by key {trailer.key_id}")
         mark = self._marks.get(source)
-        if mark and not self._passes(trailer.sequence, mark.sequence, time):
+        if mark and not self._passes(trailer.sequence, mark.sequence, times):
             return self._refuse(source, at, Reason.REPLAY, "older than the last one: delayed, doubled or recorded")
-        if time == at.wall:  # what was signed agrees with the host's clock, after a step, too
-            self.clock.follow(at)
+        if self._timed:
+            self.clock.believe(time, at)
         remember(self._marks, source, _Mark(trailer.sequence, _ahead(trailer.sequence, time)), self._remembered)
         self._paces.pop(source, None)
         self._see(source, at, key_id=trailer.key_id)
@@ -212,21 +223,34 @@ class Authenticator:
         apart = (seconds + (1 << 31)) % (1 << 32) - (1 << 31)
         return abs(apart) * SECOND <= self.hmac.time_window
 
-    def _passes(self, sequence: int, mark: int, time: int) -> bool:
-        """Whether a sequence number is after the mark; by the clocks, a mark outside the window holds nobody up."""
-        return difference(sequence, mark) > 0 or (self._timed and not self._near(mark, time))
+    def _nearest(self, sequence: int, times: Sequence[int]) -> int | None:
+        """The time that a sequence number agrees with best; None where it is outside the window of all."""
+        near = [time for time in times if self._near(sequence, time)]
+        if len(near) > 1:
+            return min(near, key=lambda time: abs(_ahead(sequence, time)))
+        return near[0] if near else None
 
-    def _judge_stale(self, source: Address, message: bytes, trailer: Trailer, at: Instant) -> Drop:
-        """A time that is not ours: refused, but looked at."""
-        seconds = _ahead(trailer.sequence, self.clock.read(at)) / SECOND
+    def _passes(self, sequence: int, mark: int, times: Sequence[int]) -> bool:
+        """Whether a sequence number is after the mark; by the clocks, a mark outside all windows holds nobody up.
+
+        All: who moves the clock of this host back to the time of a recording must not thereby wipe out the marks.
+        """
+        return difference(sequence, mark) > 0 or (self._timed and not any(self._near(mark, time) for time in times))
+
+    def _judge_stale(self, source: Address, message: bytes, trailer: Trailer, at: Instant, time: int) -> Drop:
+        """A time that is not ours (`time`): refused, but looked at."""
+        seconds = _ahead(trailer.sequence, time) / SECOND
         detail = f"signed {abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} our clock"
         drop = self._refuse(source, at, Reason.STALE, detail)
-        if self._looked_at is not None and at.now - self._looked_at < self._look_every:
-            return drop
         mark, key = self._marks.get(source), self._keys.get(trailer.key_id)
         if key is None or (mark and difference(trailer.sequence, mark.sequence) <= 0):
             return drop
-        self._looked_at = at.now
+        pace = self._paces.get(source)
+        budget = source if source in self._listed else None, bool(pace and _fits(pace, trailer.sequence, at.now))
+        looked_at = self._looked_at.get(budget)
+        if looked_at is not None and at.now - looked_at < self._look_every:
+            return drop
+        self._looked_at[budget] = at.now
         if not _proven(message, source, trailer, key) or not self._keeps_pace(source, trailer.sequence, at.now):
             return drop
         return Drop(drop.reason, drop.detail, authentic=True)
@@ -237,10 +261,8 @@ class Authenticator:
         if pace is None:
             remember(self._paces, source, _Pace(sequence, now, sequence), self._remembered)
             return False
-        elapsed = now - pace.first_at
-        late = abs(nanoseconds(difference(sequence, pace.first)) - elapsed)
-        kept = difference(sequence, pace.last) > 0 and late <= PACE_SLACK + elapsed // 8
-        anew = not kept or elapsed > PACE_SPAN
+        kept = _fits(pace, sequence, now)
+        anew = not kept or now - pace.first_at > PACE_SPAN
         following = _Pace(sequence, now, sequence) if anew else pace._replace(last=sequence)
         remember(self._paces, source, following, self._remembered)
         return kept
@@ -266,6 +288,13 @@ def _proven(message: bytes, source: Address, trailer: Trailer, key: bytes) -> bo
     """Whether the signature is right; takes as long where it is wrong."""
     head = wire.head(trailer)
     return hmac.compare_digest(wire.digest(message, source.packed, key, head), trailer.mac)
+
+
+def _fits(pace: _Pace, sequence: int, now: int) -> bool:
+    """Whether a sequence number is after the last one, and has risen as time passed."""
+    elapsed = now - pace.first_at
+    late = abs(nanoseconds(difference(sequence, pace.first)) - elapsed)
+    return difference(sequence, pace.last) > 0 and late <= PACE_SLACK + elapsed // 8
 
 
 def _ahead(sequence: int, time: int) -> int:

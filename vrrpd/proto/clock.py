@@ -3,8 +3,12 @@
 Signed advertisements carry the time, and a node whose clock jumps would find everybody else's stale, and everybody
 would find its own stale: two Actives, from one wrong answer of a time server. So the believed time goes on with the
 monotonic clock after a step of the host's clock, until a signed advertisement agrees with the host's clock (then the
-host is right), or the step has lasted for an hour (then somebody has seen the alarm). What the host's clock is moved
-by gradually is followed at once.
+host is right), or for an hour (then somebody has seen the alarm). The hour begins anew with each signed advertisement
+that agrees with the believed time. What the host's clock is moved by gradually is followed at once.
+
+Who followed a step for the hour's sake may have been wrong in that: the time before stays a candidate for another hour,
+and the first signed advertisement that agrees with it, such as that of a Backup that did not believe us any more and
+took over, makes us return to it.
 """
 
 from __future__ import annotations
@@ -42,21 +46,39 @@ class SteadyClock:
     def __init__(self) -> None:
         self.step = 0
         self._offset: int | None = None  # of the believed time before the monotonic clock
-        self._stepped_at = 0
+        self._disbelieved_since = 0
+        self._former: int | None = None  # the offset before a step that was followed for the hour's sake
+        self._former_until = 0
 
     def read(self, at: Instant) -> int:
         """The believed time, nanoseconds since 1970-01-01 UTC."""
         offset = at.wall - at.now
+        if self._former is not None and at.now >= self._former_until:
+            self._former = None
         if self._offset is None or abs(offset - self._offset) <= GRADUAL:
-            return self.follow(at)
-        if not self.step:
-            self._stepped_at = at.now
-        if at.now - self._stepped_at >= LONGEST_DISBELIEF:
-            return self.follow(at)
-        self.step = offset - self._offset
+            self._offset, self.step = offset, 0
+        elif self._former is not None and abs(offset - self._former) <= GRADUAL:  # the host has come back to it
+            self.believe(at.wall, at)
+        else:
+            if not self.step:
+                self._disbelieved_since = at.now
+            if at.now - self._disbelieved_since >= LONGEST_DISBELIEF:
+                self._former, self._former_until = self._offset, at.now + LONGEST_DISBELIEF
+                self._offset = offset
+            self.step = offset - self._offset
         return at.now + self._offset
 
-    def follow(self, at: Instant) -> int:
-        """Believe the host's clock as it is now; returns its time."""
-        self._offset, self.step = at.wall - at.now, 0
-        return at.wall
+    def candidates(self, at: Instant) -> list[int]:
+        """The times that may be right, each once: the believed one first, the host's, and the one believed before."""
+        times = [self.read(at)]
+        if self.step:
+            times.append(at.wall)
+        if self._former is not None:
+            times.append(at.now + self._former)
+        return times
+
+    def believe(self, time: int, at: Instant) -> None:
+        """A signed advertisement that came at this instant agrees with this candidate."""
+        self._offset, self._former = time - at.now, None
+        self.step = at.wall - time
+        self._disbelieved_since = at.now

@@ -69,10 +69,16 @@ class Unproven:
     """Somebody advertises a priority above 0 and could not prove who it is: another key, no signature, another time.
 
     Attributes:
+        source: a node of the file, as the packet claims it.
+        priority: what it says.
         authentic: True where the signature was good and its time rose as time passed: a peer whose clock differs.
+        tie_elsewhere: see `Received`.
     """
 
+    source: Address
+    priority: int
     authentic: bool
+    tie_elsewhere: bool = False
 
 
 class Drain(IntEnum):

@@ -5,7 +5,7 @@ Owns what no member can know alone; each member stays the plain state machine of
 - the effective priority of all is the lowest member's, and one unhealthy or drained member makes all so;
 - a member that must leave takes all with it, and all say priority 0;
 - priority 0 heard by one counts for every member whose Active is the same node;
-- a member that gives way to a better Active takes all with it;
+- a member that gives way, to a better Active or because it doubts itself, takes all with it;
 - of two equal priorities the first member that hears the other decides by address: the families may order the same two
   nodes differently, and both would give way;
 - the role is taken only by all and when the timers of all have run out: a member whose timer has, while another still
@@ -60,7 +60,7 @@ class Group:
             settings: one for each member.
             names: the node that each source address belongs to; it tells whether two members hear the same node.
         """
-        self.members = tuple(VirtualRouter(each) for each in settings)
+        self.members = tuple(VirtualRouter(each, names) for each in settings)
         self.split = False
         self._alone = self.members[0] if len(self.members) == 1 else None
         self._names = names
@@ -140,8 +140,12 @@ class Group:
                 return asked
 
     def unproven(self, index: int, event: Unproven, now: int) -> list[Asked]:
-        """Somebody who could not prove who it is advertises to one member."""
-        return self._tagged(index, event, now)
+        """A node of the file that could not prove who it is advertises to one member."""
+        before = self.members[index].state
+        asked = self._tagged(index, replace(event, tie_elsewhere=True) if index else event, now)
+        if isinstance(before, Active) and isinstance(self.members[index].state, Backup):
+            asked += self._yield_others(index, now, linger=False, outranked=False)
+        return asked
 
     @property
     def _watching(self) -> bool:

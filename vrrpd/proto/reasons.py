@@ -28,6 +28,11 @@ def why_active(settings: Settings, state: Backup | None, mine: int, heard: Mappi
     return f"{state.active} fell silent or left"
 
 
+def why_doubted(other: Address) -> str:
+    """Why this node gives way to somebody whom it cannot believe."""
+    return f"{other} is Active and cannot be verified: of the two our key or clock may be the wrong one"
+
+
 def why_beaten(other: Address, priority: int, mine: int) -> str:
     """Two priorities beside each other."""
     return f"{other} advertises priority {priority}, ours is {mine}"

@@ -18,9 +18,7 @@ Then either the node lets go (a stop) or it keeps the role (its priority fell, b
 that includes ourselves). An Active of long standing that hears a higher priority lingers in the same way; one that has
 just taken the role is in a contest, and drops its addresses before anything else.
 
-A Backup that hears somebody who cannot prove who it is **hesitates**. Until it has believed anybody since its start it
-does so as long as that goes on, for its own key or clock may be the wrong one; later only for an authentic one, whose
-clock differs, and at most one Active_Down_Interval longer than without.
+A Backup that hears somebody who cannot prove who it is hesitates, and an Active may give way to such a one: `doubt`.
 
 Who was away (`Overslept`) goes back to Backup from wherever it was, without a word, and listens as after a start. An
 advertisement that is heard in Initialize changes nothing. What breaks a MUST on purpose: README, table of deviations.
@@ -28,11 +26,13 @@ advertisement that is heard in Initialize changes nothing. What breaks a MUST on
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import assert_never
 
 from vrrpd.proto.auth import Authenticator
 from vrrpd.proto.clock import Instant
+from vrrpd.proto.doubt import Doubt
 from vrrpd.proto.effects import Acquire, Announce, Effect, Release, Role, SendAdvert, Transition
 from vrrpd.proto.encoder import Encoder
 from vrrpd.proto.events import (
@@ -53,7 +53,7 @@ from vrrpd.proto.events import (
 )
 from vrrpd.proto.memory import remember
 from vrrpd.proto.packet import Advertisement
-from vrrpd.proto.reasons import why_active, why_beaten
+from vrrpd.proto.reasons import why_active, why_beaten, why_doubted
 from vrrpd.proto.settings import OWNER, UNHEALTHY, Address, OnAllFailed, Settings
 from vrrpd.proto.states import Active, Backup, Initialize, Leaving, State, active_of, role_of
 from vrrpd.proto.stats import Counters
@@ -82,7 +82,7 @@ class VirtualRouter:
         authenticator: signs and judges signatures; None without keys.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, nodes: Collection[Address] = ()) -> None:
         self.settings = settings
         self.state: State = Initialize()
         self.source: Address | None = None
@@ -95,8 +95,8 @@ class VirtualRouter:
         self._priority = settings.priority
         self._healthy_since = 0
         self._hear_until: int | None = None  # of the last Startup; None once the network was heard
-        self._believed_at: int | None = None  # when an advertisement was last accepted, since the last Startup
-        self.authenticator = Authenticator.of(settings)
+        self._doubt = Doubt()
+        self.authenticator = Authenticator.of(settings, nodes)
         self.encoder = Encoder(settings, self.authenticator)
 
     @property
@@ -178,7 +178,8 @@ class VirtualRouter:
             return []
         self.source = event.source
         self.encoder.speak_from(event.source)
-        self._healthy_since, self._believed_at = now, None
+        self._healthy_since = now
+        self._doubt.begin()
         hear = self.settings.hear_first
         self._hear_until = None if hear is None else now + hear
         return self._start(now)
@@ -195,11 +196,10 @@ class VirtualRouter:
             case Received():
                 return self._hear_as_backup(state, event, now)
             case ActiveLeft():
-                self.state = self._hurry(state, now)
+                self.state = state.hurried(now + self._skew(state.interval))
                 return []
-            case Unproven(authentic):
-                wait = self._down_interval(state.interval)
-                self.state = state.hesitating(now, wait, self._believed_at, authentic=authentic)
+            case Unproven():
+                self.state = self._doubt.hesitate(state, event, now, self._down_interval(state.interval))
                 return []
             case Startup() | Adjust() | Yield() | Stay() | Overslept():
                 return []
@@ -217,7 +217,7 @@ class VirtualRouter:
             case Received(advert=Advertisement(priority=0)):  # RFC 9568 6.4.3: answer, and re-arm
                 self.state = replace(state, advert_at=now + self.settings.interval)
                 return [self._say()]
-            case Received() if self._loses_to(event):
+            case Received() if self._loses_to(event.advert.priority, event):
                 order = Yield(
                     not self._in_contest(state, now),
                     outranked=True,
@@ -228,7 +228,9 @@ class VirtualRouter:
                 return self._contradict(state, now)
             case Yield():
                 return self._give_way(event, self._backup_behind(None, now), now)
-            case Startup() | Adjust() | NetworkHeard() | ActiveLeft() | Unproven() | Stay() | Overslept():
+            case Unproven():
+                return self._distrust(state, event, now)
+            case Startup() | Adjust() | NetworkHeard() | ActiveLeft() | Stay() | Overslept():
                 return []
             case _ as unreachable:
                 assert_never(unreachable)
@@ -246,7 +248,7 @@ class VirtualRouter:
             case Received():
                 return self._hear_while_leaving(state, event, now)
             case Yield() if not state.successor:
-                self.state = self._answered(state, self._backup_behind(None, now), now)
+                self.state = state.answered(self._backup_behind(None, now), now + LINGER)
                 return []
             case Stay() if not state.stop:
                 return self._keep(now)
@@ -361,6 +363,16 @@ class VirtualRouter:
         self.state = successor
         return [Release(), *last_word, self._transition(Role.ACTIVE, order.reason)]
 
+    def _distrust(self, state: Active, event: Unproven, now: int) -> list[Effect]:
+        """Somebody is Active besides us and cannot prove who it is: is it we who are wrong?"""
+        loses, in_contest = self._loses_to(event.priority, event), self._in_contest(state, now)
+        owner = self.effective_priority == OWNER
+        if owner or not self._doubt.gives_way(loses=loses, in_contest=in_contest):
+            return []
+        order = Yield(linger=False, outranked=False, reason=why_doubted(event.source))
+        wait = self._down_interval(self.settings.interval)
+        return self._give_way(order, self._doubt.hesitate(Backup(now, self.settings.interval), event, now, wait), now)
+
     def _keep(self, now: int) -> list[Effect]:
         """From Leaving back to Active."""
         self.drain = Drain.NO
@@ -370,12 +382,12 @@ class VirtualRouter:
     def _hear_while_leaving(self, state: Leaving, event: Received, now: int) -> list[Effect]:
         if event.advert.priority == 0:
             if state.successor and state.successor.active in (None, event.source):
-                successor = self._hurry(state.successor, now)
+                successor = state.successor.hurried(now + self._skew(state.successor.interval))
                 self.state = replace(state, successor=successor, until=min(state.until, successor.down_at))
             return []
         if self._is_no_answer(state, event):
             return self._keep(now)
-        self.state = self._answered(state, self._backup_behind(event, now), now)
+        self.state = state.answered(self._backup_behind(event, now), now + LINGER)
         return []
 
     def _is_no_answer(self, state: Leaving, event: Received) -> bool:
@@ -405,10 +417,8 @@ class VirtualRouter:
         """Adver_Timer, on an absolute schedule: lateness of one does not move the next."""
         if now < state.advert_at:
             return []
-        following = state.advert_at + self.settings.interval
-        if following <= now:
-            following = now + self.settings.interval
-        self.state = replace(state, advert_at=following)
+        following, interval = state.advert_at + self.settings.interval, self.settings.interval
+        self.state = replace(state, advert_at=following if following > now else now + interval)
         return [self._say()]
 
     def _contradict(self, state: Active, now: int) -> list[Effect]:
@@ -425,11 +435,11 @@ class VirtualRouter:
         if priority == 0 and state.active not in (None, event.source):
             self.counters.stray_zero += 1
         elif priority == 0:
-            self.state = self._hurry(state, now)
+            self.state = state.hurried(now + self._skew(state.interval))
         elif self.drain is Drain.ASK and (priority > UNHEALTHY or not self.healthy):
             return self._out("drained")  # somebody serves
         elif self._preempts(priority, now):
-            self.state = replace(state, active=event.source, hear_until=None, outranked=priority)
+            self.state = replace(state, active=event.source, hear_until=None, outranked=priority, unproven=None)
         else:
             self.state = self._backup_behind(event, now)
         return []
@@ -443,23 +453,13 @@ class VirtualRouter:
             return True  # a healthy node always takes over from a last resort; RFC 9568 6.1: so does an owner
         return self.settings.preempt and now - self._healthy_since >= self.settings.preempt_delay
 
-    def _hurry(self, state: Backup, now: int) -> Backup:
-        """Priority 0: Skew_Time from now, never later than the timer that runs already, so repeats cost nothing."""
-        return replace(
-            state, down_at=min(state.down_at, now + self._skew(state.interval)), hear_until=None, outranked=None
-        )
-
-    def _answered(self, state: Leaving, successor: Backup, now: int) -> Leaving:
-        until = state.until if state.successor else now + LINGER
-        return replace(state, until=until, repeats=(), successor=successor)
-
     def _in_contest(self, state: Active, now: int) -> bool:
         """True while another Backup may have fired at the same moment as we did."""
         return now - state.since < self._down_interval(self.settings.interval)
 
-    def _loses_to(self, event: Received) -> bool:
+    def _loses_to(self, theirs: int, event: Received | Unproven) -> bool:
         """RFC 9568 6.4.3: higher priority, or the same and a higher address."""
-        theirs, mine = event.advert.priority, self.effective_priority
+        mine = self.effective_priority
         if theirs != mine or self.source is None or event.tie_elsewhere:
             return theirs > mine
         return int(event.source) > int(self.source)
@@ -473,7 +473,7 @@ class VirtualRouter:
 
     def _learn(self, event: Received, now: int) -> None:
         self._hear_until = None
-        self._believed_at = now
+        self._doubt.end(now)
         remember(self.heard, event.source, now, REMEMBERED_SOURCES)
         self.encoder.learn(event.source, event.dialect)
         self.counters.received(event.advert.priority, event.dialect)

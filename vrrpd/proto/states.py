@@ -29,6 +29,7 @@ class Backup:
         active: source of the last advertisement, None where none was heard.
         hear_until: no step to Active before this time unless the network is heard; None once it was.
         outranked: priority of the Active where it is too low to re-arm the timer: we are about to preempt it.
+        unproven: who keeps the timer from running out without proving who it is; None where nobody does.
     """
 
     down_at: int
@@ -36,26 +37,17 @@ class Backup:
     active: Address | None = None
     hear_until: int | None = None
     outranked: int | None = None
+    unproven: Address | None = None
 
     @property
     def deadline(self) -> int:
         """When `Tick` has something to do."""
         return max(self.down_at, self.hear_until or 0)
 
-    def hesitating(self, now: int, wait: int, believed_at: int | None, *, authentic: bool) -> Backup:
-        """Somebody advertises and cannot prove who it is: wait for its silence, within bounds.
-
-        Args:
-            now: when it was heard.
-            wait: our Active_Down_Interval.
-            believed_at: when an advertisement was last accepted; None since the start: then our own key or clock may
-                be the wrong one, and there is no bound.
-            authentic: True where only the clocks differ; others are worth no hesitation once somebody was believed.
-        """
-        down_at = now + wait
-        if believed_at is not None:
-            down_at = min(down_at, believed_at + 2 * wait) if authentic else 0
-        return replace(self, down_at=max(self.down_at, down_at))
+    def hurried(self, down_at: int) -> Backup:
+        """Priority 0: takes over then, but never later than by the timer that runs already, so repeats cost nothing."""
+        down_at = min(self.down_at, down_at)
+        return replace(self, down_at=down_at, hear_until=None, outranked=None, unproven=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +90,10 @@ class Leaving:
     def deadline(self) -> int:
         """When `Tick` has something to do."""
         return min((self.until, *self.repeats))
+
+    def answered(self, successor: Backup, until: int) -> Leaving:
+        """The next Active was heard: `until` then the addresses stay, if it is the first that is heard of it."""
+        return replace(self, until=self.until if self.successor else until, repeats=(), successor=successor)
 
 
 State: TypeAlias = Initialize | Backup | Active | Leaving

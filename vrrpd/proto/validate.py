@@ -103,6 +103,8 @@ def validate(
         return Drop(Reason.LENGTH, f"{len(datagram.payload)} bytes, a VRRP header has {HEADER_LENGTH}")
     if datagram.source in own:  # a looped packet must never demote its sender
         return Drop(Reason.OWN, f"{datagram.source} is an address of this node")
+    if _is_carp(datagram.payload):  # no advertisement, however it travelled
+        return Drop(Reason.CARP, f"{datagram.source} speaks CARP, which shares VRRP's protocol number and group")
     bad = (router and _transport(datagram, router)) or _header(datagram, router)
     if bad:
         return bad
@@ -144,11 +146,9 @@ def _header(datagram: Datagram, router: Settings | None) -> Drop | None:
     """Version, type and length: what must be right before any field can be read."""
     payload = datagram.payload
     version, kind = payload[0] >> 4, payload[0] & 0x0F
-    if _is_carp(payload):
-        return Drop(Reason.CARP, f"{datagram.source} speaks CARP, which shares VRRP's protocol number")
     if version != router.version if router else version not in (2, 3):  # RFC 9568 7.1
-        expected = router.version if router else "2 or 3"
-        return Drop(Reason.VERSION, f"version {version} from {datagram.source}, expected {expected}")
+        expected = f"this router version {router.version}" if router else "there are 2 and 3"
+        return Drop(Reason.VERSION, f"{datagram.source} speaks VRRP version {version}, {expected}")
     if kind != ADVERTISEMENT:  # RFC 9568 5.2.2: an unknown type MUST be discarded
         return Drop(Reason.TYPE, f"type {kind} from {datagram.source}")
     needed = message_length(version, family_of(datagram.source), payload[3])

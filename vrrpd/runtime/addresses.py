@@ -80,11 +80,19 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the kernel said about one wanted address; `detail` is for people where it is not held by us."""
+    """What the kernel said about one wanted address.
+
+    Attributes:
+        place: which.
+        standing: see `Standing`.
+        detail: for people, where it is not held by us.
+        new: False where it was there already.
+    """
 
     place: Place
     standing: Standing
     detail: str = ""
+    new: bool = True
 
 
 Tell: TypeAlias = Callable[[Outcome], None]
@@ -118,6 +126,7 @@ class Addresses:
         self._unread: Callable[[Snapshot], None] | None = None
         self._stuck: dict[Key, Place] = {}
         self._refused: set[Key] = set()  # by duplicate address detection: to be removed before they are added
+        self._taken: set[Key] = set()  # still there, but without our tag and lifetime
         self._prepared: set[tuple[int, str]] = set()
 
     @property
@@ -151,6 +160,13 @@ class Addresses:
         for key in keys & self._wanted.keys():
             self._note(self._wanted[key][0])
 
+    def changed(self, taken: KernelAddress) -> None:
+        """Somebody took our tag and its lifetime from an address that we hold: no net would catch it any more."""
+        key = taken.index, str(taken.address)
+        if key in self._wanted and key in self._ours:
+            self._taken.add(key)
+            self._wake()
+
     def ran_out(self, gone: KernelAddress) -> bool:
         """Whether the kernel removed it because we did not renew it."""
         return self._leases.ran_out((gone.index, str(gone.address)), self._kernel.clock.now())
@@ -164,10 +180,9 @@ class Addresses:
 
     def gone(self, link: Link) -> None:
         """An interface was deleted with all that was on it."""
-        for key in [key for key in self._ours if key[0] == link.index]:
+        for key in [key for key in self._ours | self._wanted.keys() if key[0] == link.index]:
+            self._wanted.pop(key, None)
             self._forget(key)
-        for key in [key for key in self._wanted if key[0] == link.index]:
-            del self._wanted[key]
 
     def reread(self, done: Callable[[Snapshot], None]) -> None:
         """Read the kernel's tables again, behind every change that is already asked for, and reconcile."""
@@ -201,7 +216,7 @@ class Addresses:
             await self._wait()
             self._vigil.look()
             self._call = trio.Event()
-            while self._pending or self._reread or self._due():
+            while self._pending or self._taken or self._reread or self._due():
                 await self._next_batch()
             self._idle.set()
 
@@ -222,7 +237,12 @@ class Addresses:
         removes = [p for p in batch if p.key not in self._wanted and p.key in self._ours]
         removes += [p for p in adds if p.key in self._refused]
         self._refused.clear()
-        renewals = [self._wanted[k][0] for k in self._leases.take(self._kernel.clock.now()) if k in self._wanted]
+        for each in batch:
+            if each.key not in self._wanted and each.key not in self._ours:  # it was never there, or never ours
+                self._kernel.guardian.gone([each.key])
+        due = self._taken.union(self._leases.take(self._kernel.clock.now()))
+        renewals = [self._wanted[key][0] for key in due if key in self._wanted]
+        self._taken.clear()
         if adds or removes or renewals:
             codes, outcomes = await self._in_worker(partial(self._write, removes, adds, renewals))
             self._vigil.look()
@@ -282,7 +302,8 @@ class Addresses:
         if outcome.standing is Standing.HELD:
             self._ours.add(key)
             if lease is not None and key in self._wanted:
-                self._leases.begin(key, lease, self._kernel.clock.now())
+                age = 0 if outcome.new else lease // 3  # its lifetime began when we added it: time for a renewal
+                self._leases.begin(key, lease, self._kernel.clock.now() - age)
         elif outcome.standing is Standing.FOREIGN:
             self._forget(key)
         if key in self._wanted:
@@ -351,7 +372,7 @@ def _outcome(wanted: Place, code: int, tagged: set[Key] | None) -> Outcome:
     if code == errno.EEXIST and tagged is None:
         code = errno.EBUSY  # nobody could tell whose it is: asked again
     if code == 0 or (code == errno.EEXIST and wanted.key in (tagged or ())):
-        return Outcome(wanted, Standing.HELD)
+        return Outcome(wanted, Standing.HELD, new=code == 0)
     if code == errno.EEXIST:
         return _foreign(wanted, str(wanted.address.address))
     return Outcome(wanted, Standing.FAILED, f"{wanted.address.address}: {_explain(code, wanted.link)}")

@@ -6,14 +6,14 @@ clock, and every line of the runtime is the line that runs in production.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Never, Protocol
 
 import trio
 
-from vrrpd.linux import sysctl
+from vrrpd.linux import claims, sysctl
 from vrrpd.linux.announce import PacketSocket
 from vrrpd.linux.gateways import default_gateways
 from vrrpd.linux.listener import ArpReply, Listener, NeighbourAdvert
@@ -30,6 +30,11 @@ from vrrpd.proto.settings import Address, Family
 
 class HearingSocket(Protocol):
     """See `linux.sockets.VrrpSocket`."""
+
+    @property
+    def no_agent(self) -> Mapping[Address, int]:
+        """How often the host of each destination has answered that nothing there speaks VRRP."""
+        ...
 
     def expect(self, expected: Outline) -> None:
         """From now on hear what fits, or, where it is the one for strangers, what does not."""
@@ -73,6 +78,26 @@ class AnswerListener(Protocol):
 
     async def receive(self) -> list[ArpReply | NeighbourAdvert]:
         """Wait for the next answers."""
+        ...
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        ...
+
+
+class ClaimListener(Protocol):
+    """See `linux.claims.ClaimListener`."""
+
+    def watch(self, addresses: Iterable[Address]) -> None:
+        """Hear claims of these addresses from now on, and of no others."""
+        ...
+
+    async def receive(self) -> list[claims.Claim]:
+        """Wait for the next claims."""
+        ...
+
+    def ask(self, question: bytes) -> SendError | None:
+        """Send one Ethernet frame now."""
         ...
 
     def close(self) -> None:
@@ -189,6 +214,7 @@ class Kernel:
     stranger_socket: Callable[[Family, str, int], HearingSocket]
     frame_socket: Callable[[str], FrameSocket]
     answer_listener: Callable[[Family, str], AnswerListener]
+    claim_listener: Callable[[claims.Form, str], ClaimListener]
     gateways: Callable[[str], Sequence[Address]]
     read_setting: Callable[[Family, str, str], int | None]
     write_setting: Callable[[Family, str, str, int], sysctl.SysctlError | None]
@@ -212,6 +238,7 @@ def this_machine(guardian: Guardian) -> Kernel:
         stranger_socket=partial(VrrpSocket, multicast=True, strangers=True),
         frame_socket=PacketSocket,
         answer_listener=Listener,
+        claim_listener=claims.ClaimListener,
         gateways=default_gateways,
         read_setting=sysctl.read,
         write_setting=sysctl.write,

@@ -122,6 +122,10 @@ class Links:
         """Every address of this host but those that we added: one of these may be a peer's own, whose owner it is."""
         return (a.address.ip for a in self.addresses.values() if not a.ours)
 
+    def macs(self) -> set[bytes]:
+        """The MAC of every interface of this host."""
+        return {link.mac for link in self._by_index.values()}
+
     def _tell(self) -> None:
         self._changed.set()
         self._changed = trio.Event()

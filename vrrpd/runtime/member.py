@@ -6,7 +6,7 @@ ours needs a source address besides. It holds what the core does not know; the c
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from vrrpd.config.spec import MemberSpec
@@ -15,6 +15,7 @@ from vrrpd.proto.auth import Seal
 from vrrpd.proto.settings import OWNER, Address, Family
 from vrrpd.proto.timers import SECOND, answer_wait
 from vrrpd.runtime.addresses import Key, Outcome, Place, Standing, place
+from vrrpd.runtime.claims import Heard, Watch
 from vrrpd.runtime.kernel import Cover
 from vrrpd.runtime.links import Links
 from vrrpd.runtime.ports import Port
@@ -58,7 +59,8 @@ class Member:
         places: its addresses with their prepared messages while started.
         outcomes: what became of each address that was asked for.
         owners: peers whose own address is a shared one.
-        seal: what the guardian signs with, None before it was told.
+        zeros: what the guardian was told to say, by destination.
+        seal: what it signs that with, None before it was told.
         unsent: destinations that the last advertisement could not be sent to, and why.
     """
 
@@ -69,6 +71,7 @@ class Member:
         self.places: list[Place] = []
         self.outcomes: dict[Key, Outcome] = {}
         self.owners = {each.address.ip for each in spec.addresses} & set(spec.settings.peers)
+        self.zeros: Sequence[tuple[Address, bytes]] = ()
         self.seal: Seal | None = None
         self.unsent: dict[Address, str] = {}
 
@@ -115,17 +118,36 @@ class Member:
         pairs = zip(self.spec.addresses, footing.devices, strict=True)
         self.places = [place(address, device, lease=self.spec.lease, owned=owned) for address, device in pairs]
 
-    def cover(self, zeros: Iterable[tuple[Address, bytes]]) -> Cover:
-        """What the guardian has to know, with the unsigned advertisements of priority 0 by destination."""
+    def cover(self, zeros: Sequence[tuple[Address, bytes]], seal: Seal | None) -> Cover:
+        """What the guardian has to know.
+
+        Args:
+            zeros: the unsigned advertisements of priority 0 by destination.
+            seal: how to sign them; None where they are not signed.
+        """
         assert self.footing is not None, "an Active stands on something"
+        self.zeros, self.seal = zeros, seal
         settings, source = self.spec.settings, str(self.footing.source)
         return Cover(
             vrid=settings.vrid,
             index=self.footing.link.index,
             zeros=tuple((source, str(destination), payload) for destination, payload in zeros),
-            seal=self.seal,
+            seal=seal,
             wait=min(answer_wait(settings.interval), LONGEST_WAIT_FOR_SUCCESSOR),
             addresses=tuple(each.key for each in self.places),
+        )
+
+    def watch(self, heard: Heard) -> Watch:
+        """Whose claims matter while it is Active, and who is told."""
+        assert self.footing is not None, "an Active stands on something"
+        announce = self.spec.announce
+        return Watch(
+            source=self.footing.source,
+            link=self.footing.link,
+            multicast=not self.spec.settings.unicast,
+            places=[(each.address.address.ip, each.link) for each in self.places],
+            ask=bool(announce.times or announce.every),
+            heard=heard,
         )
 
     def _source(self, links: Links, interface: str, shared: Container[Address]) -> Address | str:

@@ -13,7 +13,7 @@ that a sample is looked at, and the kernel throws the rest away.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -114,6 +114,14 @@ class Port:
         for _ in range(ROUNDS):
             datagrams = self.socket.receive(AT_ONCE)
             self._hand_over(datagrams)
+            if len(datagrams) < AT_ONCE:
+                return
+
+    def forget(self, vrids: Container[int | None]) -> None:
+        """Throw away what has come in for these virtual routers, and hand over the rest."""
+        for _ in range(ROUNDS):
+            datagrams = self.socket.receive(AT_ONCE)
+            self._hand_over([each for each in datagrams if vrid_of(each) not in vrids])
             if len(datagrams) < AT_ONCE:
                 return
 

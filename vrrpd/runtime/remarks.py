@@ -17,13 +17,14 @@ from vrrpd.proto.settings import OWNER, Address
 from vrrpd.proto.validate import Drop, Reason
 from vrrpd.runtime import skew
 from vrrpd.runtime.alarms import Alarms, Code
+from vrrpd.runtime.doubts import comparable
 from vrrpd.runtime.member import Member
 from vrrpd.runtime.repeats import Repeats
 
 STRANGERS = {Reason.SOURCE, Reason.MODE}
 MENDS = {
     Reason.TTL: "set unicast_ttl 255 there, or max_hops here",
-    Reason.VERSION: "set the same version on all nodes",
+    Reason.VERSION: "set the same version on both",
     Reason.CHECKSUM: "a broken network card, or a peer with an unknown checksum",
     Reason.AUTH: "set the same password on all nodes, or none",
     Reason.MISSING: "let it sign, or set mode permissive here until it does",
@@ -36,7 +37,7 @@ MENDS = {
     Reason.MODE: "set the same transport on all nodes",
     Reason.COUNT: "list the shared addresses there",
 }
-SILENT = {Reason.LENGTH, Reason.CARP, Reason.VRID}
+SILENT = {Reason.LENGTH, Reason.VRID}
 
 MOST_NOTES = 64
 """Differences that are logged, each once; bounded, for sources can be forged."""
@@ -63,7 +64,11 @@ class Remarks:
         if not self._repeats.is_new(drop.reason, source, now, listed=listed):
             return
         if drop.reason is Reason.OWN:
-            self._warn(Code.LOOP, f"VRID {settings.vrid}: {drop.detail}: looped, forged or used twice", now)
+            mend = "look for a loop in the switches, or for another host with this address"
+            self._warn(Code.LOOP, f"VRID {settings.vrid}: {drop.detail}, and comes in: {mend}", now)
+        elif drop.reason is Reason.CARP:
+            text = f"{drop.detail}; its vhid is our VRID {settings.vrid}: give one of the two another number"
+            self._warn(Code.CARP, text, now)
         elif drop.reason in STRANGERS and not listed:
             text = f"{source} advertises VRID {settings.vrid} ({drop.detail}); give one of the two another VRID"
             self._warn(Code.UNLISTED_SOURCE, text, now)
@@ -79,9 +84,8 @@ class Remarks:
 
     def accepted(self, member: Member, core: VirtualRouter, source: Address, advert: Advertisement, now: int) -> None:
         """An accepted advertisement: is its sender listed, and does it mean the same as ours?"""
-        settings, names = member.spec.settings, member.spec.names
-        comparable = any(each.is_link_local == source.is_link_local for each in names if each.version == source.version)
-        if not settings.unicast and comparable and source not in names:
+        settings = member.spec.settings
+        if not settings.unicast and comparable(member.spec, source) and source not in member.spec.names:
             text = f"{source} advertises VRID {settings.vrid} and is not in nodes: list it, or give it another VRID"
             self._alarms.seen(Code.UNLISTED_SOURCE, text, now)
         if core.authenticator is not None:

@@ -16,6 +16,7 @@ import trio
 
 from vrrpd.config.spec import RouterSpec
 from vrrpd.errors import VrrpdError
+from vrrpd.linux.claims import Claim
 from vrrpd.linux.netlink import KernelAddress
 from vrrpd.proto.clock import Instant
 from vrrpd.proto.datagram import Datagram
@@ -24,11 +25,14 @@ from vrrpd.proto.events import Drain, Received, Unproven
 from vrrpd.proto.group import Asked, Group
 from vrrpd.proto.settings import OWNER, Address
 from vrrpd.proto.states import Active, Backup, Leaving
-from vrrpd.proto.timers import SECOND, active_down_interval
-from vrrpd.proto.validate import Drop, Reason, priority_of, validate
+from vrrpd.proto.timers import active_down_interval
+from vrrpd.proto.validate import Drop, priority_of, validate
+from vrrpd.runtime import doubts
 from vrrpd.runtime.addresses import Addresses, Outcome, Standing
 from vrrpd.runtime.alarms import Alarms, Code
 from vrrpd.runtime.announcer import Announcer
+from vrrpd.runtime.claims import Claims
+from vrrpd.runtime.conditions import conditions
 from vrrpd.runtime.health import CheckState, Health
 from vrrpd.runtime.kernel import Guardian
 from vrrpd.runtime.links import Links
@@ -37,9 +41,7 @@ from vrrpd.runtime.ports import Ports
 from vrrpd.runtime.remarks import Remarks
 from vrrpd.runtime.repairs import Repairs
 from vrrpd.runtime.vigil import Vigil
-
-UNPROVEN = {Reason.MISSING, Reason.STALE, Reason.UNKNOWN_KEY, Reason.INVALID_HMAC}
-"""Whoever is refused for these may be a peer, and the wrong key or the wrong clock ours."""
+from vrrpd.runtime.witness import Witness
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Services:
         links: the mirror of the kernel's links and addresses.
         addresses: moves addresses.
         announcer: tells the link.
+        claims: hears who else says that an address is his.
         ports: the raw sockets.
         shared: every shared address of every router; none may be a source.
         own: every address of this host and every shared one; a packet from one of them is a loop.
@@ -65,6 +68,7 @@ class Services:
     links: Links
     addresses: Addresses
     announcer: Announcer
+    claims: Claims
     ports: Ports
     shared: Container[Address]
     own: Container[Address]
@@ -112,6 +116,7 @@ class Router:
         self._changed = trio.Event()
         self._repairs = Repairs()
         self.remarks = Remarks(self.alarms, self._log)
+        self._witnesses = [Witness(member, self.alarms) for member in self.members]
 
     @property
     def deadline(self) -> int | None:
@@ -188,23 +193,30 @@ class Router:
     def receive(self, index: int, datagram: Datagram) -> bool:
         """A datagram with our VRID came in; returns whether it was believed."""
         core, now = self.group.members[index], self._services.now()
-        keys = core.authenticator
-        prove = partial(keys.judge, at=Instant(now, self._services.wall())) if keys else None
+        at, keys = Instant(now, self._services.wall()), core.authenticator
+        prove = partial(keys.judge, at=at) if keys else None
         verdict = validate(datagram, core.settings, self._services.own, prove)
         if isinstance(verdict, Drop):
             core.counters.dropped[verdict.reason] += 1
             self.remarks.refused(self.members[index], datagram, verdict, now)
-            if verdict.reason in UNPROVEN and priority_of(datagram):
-                self._hesitate(index, verdict, now)
+            self._witnesses[index].refused(core, datagram, verdict, now)
+            if priority_of(datagram) and doubts.may_be_peer(self.members[index].spec, datagram.source, verdict):
+                self._doubt(index, Unproven(datagram.source, priority_of(datagram), verdict.authentic), now)
             return False
-        self.remarks.accepted(self.members[index], core, datagram.source, verdict.advert, now)
-        event = Received(verdict.advert, datagram.source, verdict.dialect)
+        event, before = Received(verdict.advert, datagram.source, verdict.dialect), core.state
         self._perform(self.group.received(index, event, now))
-        if core.holds_addresses:  # the checksum that its sender understands may be news
+        self.remarks.accepted(self.members[index], core, datagram.source, verdict.advert, now)
+        self._witnesses[index].heard(core, before, event, now)
+        if core.holds_addresses and self._is_news(index, at):
             self._cover(index)
         if len(self.members) > 1:
             self.network_heard(index)
         return True
+
+    def claimed(self, index: int, claim: Claim) -> None:
+        """Somebody on the link says that an address of ours is his, or we hear ourselves."""
+        macs = self._services.links.macs()
+        self._witnesses[index].claimed(self.group.members[index], claim, macs, self._services.now())
 
     def overslept(self, reason: str) -> None:
         """We were away for so long that others may have taken over: drop everything, listen, then take part again."""
@@ -215,26 +227,29 @@ class Router:
             if self.waits_to_hear(index):
                 self._services.listen(self, index)
 
-    def lost(self, address: KernelAddress) -> bool:
-        """Whether this address, which is gone now, was one that we hold."""
+    def holds(self, address: KernelAddress) -> bool:
+        """Whether this address is one that we hold, as far as we know."""
         key = address.index, str(address.address)
         return any(o.standing is Standing.HELD and k == key for m in self.members for k, o in m.outcomes.items())
 
-    def robbed(self, address: KernelAddress, who: str) -> bool:
-        """Somebody removed an address that we hold; True where it is worth putting back."""
-        detail = f"{address.address} was removed from {address.device} by {who}"
-        self.alarms.seen(Code.ADDRESS_STOLEN, f"{detail}: make it leave the address alone", self._services.now())
-        self._log.warning("%s", detail)
-        worth = self._repairs.another(detail, self._services.now())
+    def robbed(self, address: KernelAddress, deed: str) -> bool:
+        """Somebody removed an address that we hold, or made it his own; True where it is worth putting back."""
+        detail = f"{address.address} was {deed}"
+        now = self._services.now()
+        if not self.alarms.seen(Code.ADDRESS_STOLEN, f"{detail}: make it leave the address alone", now):
+            self._log.info("%s", detail)
+        worth = self._repairs.another(address.address, detail, now)
         if not worth:
             self.refresh()
         return worth
 
-    def _hesitate(self, index: int, drop: Drop, now: int) -> None:
+    def _doubt(self, index: int, event: Unproven, now: int) -> None:
         """A peer that cannot be believed may be Active all the same; costs next to nothing, for such can be forged."""
         before = self.group.members[index].state
-        self.group.unproven(index, Unproven(drop.authentic), now)
-        if self.group.members[index].state is not before:
+        asked = self.group.unproven(index, event, now)
+        if asked or (self.group.members[index].state is not before and Code.DOUBTFUL not in self.alarms):
+            self._perform(asked)
+        elif self.group.members[index].state is not before:
             self._services.renew(self)
 
     def network_heard(self, index: int) -> None:
@@ -285,6 +300,15 @@ class Router:
         for index, member in enumerate(self.members):
             failed = [o.place for o in member.outcomes.values() if o.standing is Standing.FAILED]
             self._services.addresses.hold(failed, partial(self._settled, index))
+
+    def look_around(self) -> None:
+        """Once a second: who else has our addresses, and which peers have no agent?"""
+        now, absent = self._services.now(), list[str]()
+        for index, (witness, core) in enumerate(zip(self._witnesses, self.group.members, strict=True)):
+            absent += witness.absent(core, now)
+            if witness.second_holders(core, now):
+                self._announce(index)
+        self.alarms.set(Code.NO_AGENT, "; ".join(absent) or None, now)
 
     def leave(self, reason: str) -> None:
         """Hand over, then take no part again."""
@@ -355,9 +379,11 @@ class Router:
                     self._services.announcer.end((self.spec.name, index))
             case Acquire():
                 self._cover(index)
+                self._services.claims.watch((self.spec.name, index), member.watch(partial(self.claimed, index)))
                 self._services.addresses.hold(member.places, partial(self._settled, index))
             case Release():
                 self._services.announcer.end((self.spec.name, index))
+                self._services.claims.forget((self.spec.name, index))
                 self._services.guardian.uncover(f"{self.spec.name}/{index}")
                 self._services.addresses.drop(member.places)
                 member.outcomes.clear()
@@ -387,13 +413,21 @@ class Router:
             if core.holds_addresses and core.authenticator.outdated(member.seal, at):
                 self._cover(index)
 
+    def _is_news(self, index: int, at: Instant) -> bool:
+        """Whether the guardian says what its peers understand: not any more after a new checksum, or a new time."""
+        member, core = self.members[index], self.group.members[index]
+        keys = core.authenticator
+        return member.zeros != core.encoder.unsigned(0) or (keys is not None and keys.outdated(member.seal, at))
+
     def _cover(self, index: int) -> None:
         """Tell the guardian what to do in our place, before it can be needed."""
         self._services.vigil.holding()
-        member, core = self.members[index], self.group.members[index]
-        if core.authenticator and core.authenticator.signs:
-            member.seal = core.authenticator.delegate(Instant(self._services.now(), self._services.wall()))
-        self._services.guardian.cover(f"{self.spec.name}/{index}", member.cover(core.encoder.unsigned(0)))
+        core = self.group.members[index]
+        keys, at = core.authenticator, Instant(self._services.now(), self._services.wall())
+        seal = keys.delegate(at) if keys and keys.signs else None
+        self._services.guardian.cover(
+            f"{self.spec.name}/{index}", self.members[index].cover(core.encoder.unsigned(0), seal)
+        )
 
     def _settled(self, index: int, outcome: Outcome) -> None:
         """An address is there, or is not: the answer of the worker thread."""
@@ -441,24 +475,6 @@ class Router:
         self._services.renew(self)
         self._changed.set()
         self._changed = trio.Event()
-        now, core = self._services.now(), self.group.members[0]
-        serving = isinstance(core.state, Active) and not core.healthy
-        unhealthy = self.health.unhealthy
-        self.alarms.set(Code.UNHEALTHY, unhealthy if self.health.settled else None, now)
-        self.alarms.set(Code.CHECK_DOWN, self.health.weighing, now)
-        length = self.health.hold_down.length // SECOND
-        held = f"the role moved too often: a last resort only, for {length} s" if self._held_down else None
-        self.alarms.set(Code.HELD_DOWN, held, now)
-        detail = f"nobody healthy took the role; {unhealthy}" if serving else None
-        self.alarms.set(Code.SERVING_UNHEALTHY, detail, now)
-        split = "an Active is heard in one family or network and not in another: nothing is taken over"
-        self.alarms.set(Code.SPLIT_GROUP, split if self.group.split else None, now)
-        # Only who is Active sends: what went wrong then says nothing about a Backup.
-        unsent = {d: t for m in self.members for d, t in m.unsent.items()} if self.role is Role.ACTIVE else {}
-        self.alarms.set(Code.SEND_FAILED, "; ".join(f"to {d}: {t}" for d, t in unsent.items()) or None, now)
-        outcomes = [o for m in self.members for o in m.outcomes.values()]
-        failed = [o.detail for o in outcomes if o.standing is Standing.FAILED]
-        self.alarms.set(Code.ADDRESS_FAILED, "; ".join(failed) or None, now)
-        owner = self.spec.members[0].settings.priority == OWNER  # whose own address it is
-        foreign = [o.detail for o in outcomes if o.standing is Standing.FOREIGN and not owner]
-        self.alarms.set(Code.FOREIGN_ADDRESS, "; ".join(foreign) or None, now)
+        now = self._services.now()
+        for code, detail in conditions(self.group, self.members, self.health, held_down=self._held_down):
+            self.alarms.set(code, detail, now)

@@ -7,6 +7,8 @@
     ├── vigil       was the loop awake all the time? The stamp for the guardian
     ├── guardian    sees to it that there is one
     ├── announcer   gratuitous ARP and neighbour advertisements, paced
+    ├── claims      listens for other holders of our addresses, and asks for them
+    ├── post ...    one for each of its listeners
     ├── port ...    two for each interface and family: read adverts and what strangers send, hand them to routers
     └── hearing ... one for each router that waits for a sign of life on its link
 
@@ -40,6 +42,7 @@ from vrrpd.proto.settings import Address
 from vrrpd.proto.timers import SECOND
 from vrrpd.runtime.addresses import Addresses
 from vrrpd.runtime.announcer import Announcer
+from vrrpd.runtime.claims import Claims, Post
 from vrrpd.runtime.health import CheckState
 from vrrpd.runtime.hearing import hear_first, on_link
 from vrrpd.runtime.kernel import Kernel
@@ -72,6 +75,7 @@ class Runtime:
         self._vigil = Vigil(kernel.clock, kernel.guardian, self._freeze_limit, self._overslept)
         self._addresses = Addresses(kernel, self.links, self._vigil)
         self._announcer = Announcer(kernel, kernel.clock.now, self._vigil.look)
+        self._claims = Claims(kernel, self._post_opened, self._vigil.look)
         self._ports = Ports(kernel, self._port_opened)
         self._wanted: dict[str, RouterSpec] = {}
         self._shared: set[Address] = set()
@@ -85,6 +89,7 @@ class Runtime:
             links=self.links,
             addresses=self._addresses,
             announcer=self._announcer,
+            claims=self._claims,
             ports=self._ports,
             shared=self._shared,
             own=self._own,
@@ -113,11 +118,14 @@ class Runtime:
                 nursery.start_soon(self._vigil.run)
                 nursery.start_soon(self._kernel.guardian.run)
                 nursery.start_soon(self._announcer.run)
+                nursery.start_soon(self._claims.run)
+                nursery.start_soon(self._claims.ask)
                 nursery.start_soon(self._housekeeping)
                 task_status.started()
         finally:
             self._nursery = None
             self._announcer.close()
+            self._claims.close()
 
     def apply(self, spec: AgentSpec) -> None:
         """Bring about a wanted state: only what differs from the present one is touched."""
@@ -219,6 +227,7 @@ class Runtime:
                 router.alarms.fade(self.now())
                 router.remarks.sum_up(self.now())
                 router.retry()
+                router.look_around()
 
     # ---------------------------------------------------------------- what changed
 
@@ -231,26 +240,29 @@ class Runtime:
                 return False
             case LinkGone(link):
                 self._announcer.forget(link)
+                self._claims.gone(link)
                 self._addresses.gone(link)
                 return True
             case AddressRemoved(address, by):
-                if self._worth_putting_back(address, by):
+                if self._worth_putting_back(address, by, f"removed from {address.device}"):
                     self._addresses.lost(address)
                 return not address.ours
-            case AddressAdded(address):
+            case AddressAdded(address, by):
                 if address.ours and address.failed:
                     self._addresses.refused(address)
+                elif not address.ours and self._worth_putting_back(address, by, f"changed on {address.device}"):
+                    self._addresses.changed(address)
                 return not address.ours
             case LinkChanged():
                 return True
 
-    def _worth_putting_back(self, address: KernelAddress, by: int) -> bool:
-        """What others removed is put back, five times a minute; a lease that ran out says that we were not well."""
-        router = next((r for r in self.routers.values() if r.lost(address)), None)
-        if router is None or not address.ours or by == self._kernel.commands.port:
+    def _worth_putting_back(self, address: KernelAddress, by: int, deed: str) -> bool:
+        """What others took is put back, five times a minute; a lease that ran out says that we were not well."""
+        router = next((r for r in self.routers.values() if r.holds(address)), None)
+        if router is None or by == self._kernel.commands.port:
             return True
         if by:
-            return router.robbed(address, self._kernel.requester(by))
+            return router.robbed(address, f"{deed} by {self._kernel.requester(by)}")
         if self._addresses.ran_out(address):
             router.overslept(f"the lease of {address.address} ran out on {address.device}")
             return False
@@ -262,9 +274,13 @@ class Runtime:
         self._hosts_changed()
 
     def _overslept(self, reason: str, slept: int | None) -> None:
-        for router in list(self.routers.values()):
-            if slept is None or slept > router.patience:
-                router.overslept(reason)
+        away = [each for each in self.routers.values() if slept is None or slept > each.patience]
+        for router in away:
+            router.overslept(reason)
+        members = [member for router in away for member in router.members]
+        for port in {member.port for member in members if member.port is not None}:
+            # What has come meanwhile is old, and would be judged by the time at which it is read.
+            port.forget({member.spec.settings.vrid for member in members if member.port is port})
 
     def _freeze_limit(self) -> int | None:
         """F, which follows the most impatient Active; the last one while its addresses are still to be removed."""
@@ -294,9 +310,11 @@ class Runtime:
                 router = self.routers[name] = Router(spec, self._services)
                 if self.drained_from_the_start(spec):
                     router.drain(force=True)
-                router.judge_health()
+                else:
+                    router.judge_health()
                 router.refresh()
         self._vigil.patience = min((router.patience for router in self.routers.values()), default=SECOND)
+        self._vigil.holding()
         self._left.set()
         self._left = trio.Event()
 
@@ -317,6 +335,10 @@ class Runtime:
         assert self._nursery is not None, "routers are made while the runtime runs"
         self._nursery.start_soon(self._run_port, port.run)
         self._nursery.start_soon(self._run_port, port.overhear)
+
+    def _post_opened(self, post: Post) -> None:
+        assert self._nursery is not None, "posts are opened while the runtime runs"
+        self._nursery.start_soon(post.run, self._vigil.look)
 
     def _listen(self, router: Router, index: int) -> None:
         assert self._nursery is not None, "routers are started while the runtime runs"

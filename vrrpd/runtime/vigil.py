@@ -24,7 +24,7 @@ from vrrpd.proto.timers import MS, SECOND
 from vrrpd.runtime.kernel import Clock, Guardian
 
 IDLE = SECOND
-"""How often the loop is looked at while nothing is held."""
+"""How often the loop is looked at while nothing is held; twice in an Active_Down_Interval at least."""
 
 _SHORTEST_F, _LONGEST_F = 100 * MS, SECOND
 
@@ -75,18 +75,18 @@ class Vigil:
         if self._guardian.acted:
             self._overslept(f"frozen for {slept / SECOND:.1f} s: the guardian has let go of everything", None)
             self._guardian.resume()
-        elif slept > self._longest:
+        elif slept > self.patience:
             self._overslept(f"the agent slept for {slept / SECOND:.1f} s", slept)
         self._guardian.stamp(now)
 
     def fresh(self) -> bool:
         """False where the loop does not turn, as far as that can be seen from the worker thread."""
-        return not self._guardian.acted and self._slept(self._clock.now(), self._clock.boot()) <= self._longest
+        return not self._guardian.acted and self._slept(self._clock.now(), self._clock.boot()) <= self.patience
 
     def holding(self) -> None:
         """Something is held from now on, or no more: the guardian is told how patient it may be."""
         limit = self._limit()
-        beat = IDLE if limit is None else limit // 4
+        beat = min(IDLE if limit is None else limit // 4, self.patience // 2)
         if limit is not None:
             self._guardian.watch(limit)
         if beat != self._beat:
@@ -101,10 +101,6 @@ class Vigil:
                 await self._changed.wait()
             self.look()
             self.holding()
-
-    @property
-    def _longest(self) -> int:
-        return max(self.patience, 2 * self._beat)
 
     def _slept(self, now: int, boot: int) -> int:
         return max(now - self._seen, boot - self._seen_boot)

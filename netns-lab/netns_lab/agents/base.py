@@ -7,8 +7,9 @@ it prints. A new agent is one module with a subclass of `Agent` and one line in 
 from __future__ import annotations
 
 import signal
+import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -45,6 +46,17 @@ class Agent(ABC):
         """What this machine lacks to run this kind of agent, and how to get it; None where nothing is missing."""
 
     @classmethod
+    def version(cls) -> str:
+        """What it says about its version, in one line."""
+        done = subprocess.run([cls.program(), "--version"], capture_output=True, text=True, check=False)
+        return next(iter((done.stdout or done.stderr).splitlines()), "")
+
+    @classmethod
+    def program(cls) -> str:
+        """The program that is started."""
+        return cls.kind
+
+    @classmethod
     def unable(cls, service: Service, faults: Collection[str]) -> str | None:
         """Why a scenario asks more of this kind of agent than it can, in one line; None where it can.
 
@@ -52,6 +64,11 @@ class Agent(ABC):
             service: what is asked.
             faults: the kinds of faults that are done.
         """
+        return None
+
+    @classmethod
+    def remark(cls, service: Service) -> str | None:
+        """How what it runs differs from what is asked, in one line; None where it does what is asked."""
         return None
 
     @abstractmethod
@@ -73,6 +90,10 @@ class Agent(ABC):
     @abstractmethod
     def role(self) -> RoleName:
         """What role it says that it has; `down` where it does not run."""
+
+    def alarms(self) -> Mapping[str, str] | None:
+        """What it complains about, code and sentence; None where it has no such thing."""
+        return None
 
     @property
     def process(self) -> Process | None:

@@ -21,12 +21,15 @@ import shlex
 import shutil
 import signal
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from netns_lab.agents.base import Agent, RoleName
 from netns_lab.expressions import SECOND, parse_duration
 from netns_lab.node import HERE
 from netns_lab.service import Check, Service, Track, VirtualRouter
+
+_PASSWORD = 8  # characters, RFC 2338 5.3.6.1
 
 _KINDS = {"exec": "track_script", "process": "track_script", "link": "track_interface", "file": "track_file"}
 """The checks that it has, and how an instance tracks each."""
@@ -47,9 +50,18 @@ class Keepalived(Agent):
         """Why it cannot run a scenario."""
         if "agent-drained" in faults:
             return "keepalived cannot be drained"
+        if service.key and service.family == "ipv6":
+            return "keepalived authenticates version 2 only, which has no IPv6"
         for check in service.checks:
             if check.kind not in _KINDS:
                 return f"keepalived has no {check.kind} check of its own"
+        return None
+
+    @classmethod
+    def remark(cls, service: Service) -> str | None:
+        """How what it runs differs from what is asked."""
+        if service.key:
+            return "has no HMAC before 2.4.2: version 2 with passwords, at whole seconds; it asks no clock for the time"
         return None
 
     def configuration(self) -> str:
@@ -67,7 +79,7 @@ class Keepalived(Agent):
 
     def _instance(self, router: VirtualRouter, tracked: Sequence[Track]) -> list[str]:
         """The body of one instance."""
-        service = self.service
+        service = _spoken(self.service)
         body = [
             "state BACKUP",
             f"interface {router.interface}",
@@ -76,6 +88,8 @@ class Keepalived(Agent):
             f"priority {self.priority}",
             f"advert_int {service.interval_ms / 1000:g}",
         ]
+        if service.key:
+            body += _block("authentication", ["auth_type PASS", f"auth_pass {service.key[:_PASSWORD]}"])
         if not service.preempt:
             body.append("nopreempt")
         if service.transport == "unicast":
@@ -131,6 +145,13 @@ class Keepalived(Agent):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             self.process.wait(5)
+
+
+def _spoken(service: Service) -> Service:
+    """What it can do of a service: with a password it speaks version 2, whose intervals are whole seconds."""
+    if not service.key:
+        return service
+    return replace(service, version=2, interval_ms=math.ceil(service.interval_ms / 1000) * 1000)
 
 
 def _block(name: str, lines: list[str]) -> list[str]:

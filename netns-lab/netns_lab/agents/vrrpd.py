@@ -38,10 +38,15 @@ class Vrrpd(Agent):
         """What this machine lacks to run it."""
         return None if cls.executable() else "the command vrrpd; install this package with pip"
 
+    @classmethod
+    def program(cls) -> str:
+        """The program that is started."""
+        return cls.executable() or cls.kind
+
     @property
     def file(self) -> Path:
-        """The configuration file, the same one for all nodes."""
-        return self.shared / "vrrpd.yaml"
+        """The configuration file, the same one for all nodes; with a key each has its own, as keys may differ."""
+        return (self.node.directory if self.service.key else self.shared) / "vrrpd.yaml"
 
     @property
     def control(self) -> Path:
@@ -65,8 +70,9 @@ class Vrrpd(Agent):
         text = self.configuration()
         if not self.file.exists() or self.file.read_text() != text:
             self.file.write_text(text)
-        executable = self.executable() or "vrrpd"
-        self.node.start("agent", [executable, "run", "-c", str(self.file), "--control", str(self.control)])
+        # As root, also where a user vrrpd exists: a lab's files are root's, and a lab is the same on every machine.
+        run = [self.program(), "run", "-c", str(self.file), "--control", str(self.control), "--user", "root"]
+        self.node.start("agent", run)
 
     def wait_ready(self, timeout: float = 10) -> None:
         """Wait for the line with the word `ready`."""
@@ -82,6 +88,12 @@ class Vrrpd(Agent):
         """The state of its first router."""
         routers = self.status().get("routers", [])
         return cast("RoleName", routers[0]["state"]) if routers else "down"
+
+    def alarms(self) -> dict[str, str]:
+        """The alarms of its status."""
+        status = self.status()
+        alarms = [*status.get("alarms", []), *(a for router in status.get("routers", []) for a in router["alarms"])]
+        return {alarm["code"]: alarm["detail"] for alarm in alarms}
 
     def drain(self) -> None:
         """Drain every router, and wait until another node has taken over."""
@@ -99,8 +111,7 @@ class Vrrpd(Agent):
 
     def _ask(self, command: str, *options: str) -> subprocess.CompletedProcess[str]:
         """Run a command against the agent."""
-        executable = self.executable() or "vrrpd"
-        return self.node.run(executable, command, "--control", str(self.control), *options, timeout=30)
+        return self.node.run(self.program(), command, "--control", str(self.control), *options, timeout=30)
 
     def _router(self, router: VirtualRouter, index: int) -> dict[str, Any]:
         """What the file says about a router; no more than it must."""
@@ -120,6 +131,8 @@ class Vrrpd(Agent):
             said["priority"] = dict(service.priorities)
         if not service.preempt:
             said["preempt"] = False
+        if service.key:
+            said["auth"] = {"hmac": {"keys": {1: service.key}}}
         if tracked := service.tracked(index):
             said["track"] = [_track(track) for track in tracked]
         return said

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from pathlib import Path
 from typing import ClassVar
 
+from netns_lab import kernel
 from netns_lab.errors import LabError
 from netns_lab.lab import Lab
 
@@ -37,7 +37,7 @@ class AgentAndHelpersKilled:
 
     def inject(self, lab: Lab, node: str) -> None:
         """Freeze all of them first, so that none sees another one die."""
-        family = _family(_main(lab, node))
+        family = kernel.family(_main(lab, node))
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in family:
                 with contextlib.suppress(ProcessLookupError):
@@ -59,9 +59,3 @@ def _main(lab: Lab, node: str) -> int:
     if process is None:
         raise LabError(f"no agent runs on {node}")
     return process.pid
-
-
-def _family(pid: int) -> list[int]:
-    """A process and all that descend from it, the youngest first."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [*(each for child in children for each in _family(int(child))), pid]

@@ -11,6 +11,8 @@ from netns_lab.faults.address import AddressDeleted
 from netns_lab.faults.agent import AgentDrained, AgentKilled, AgentStopped
 from netns_lab.faults.base import Fault
 from netns_lab.faults.cable import CablePulled, SecondCablePulled
+from netns_lab.faults.clock import ClockJumped
+from netns_lab.faults.direction import CableDeaf, CableMute
 from netns_lab.faults.flood import (
     FloodGroup,
     FloodPeer,
@@ -26,9 +28,12 @@ from netns_lab.faults.flood import (
 )
 from netns_lab.faults.hang import AgentAndHelpersKilled, AgentFrozen
 from netns_lab.faults.health import HealthBad
+from netns_lab.faults.intruder import AddressTaken, VridTaken
+from netns_lab.faults.loop import SwitchLoops
 from netns_lab.faults.path import GatewayLost, WebsLost
 from netns_lab.faults.power import PowerCut
 from netns_lab.faults.proxy import CertificateWrong, ProxyFrozen, ProxyKilled, ProxyReloaded, ProxyRestarted
+from netns_lab.faults.replay import AdvertsReplayed
 from netns_lab.faults.switch import PortBlocked, SwitchDead
 from netns_lab.faults.web import WebBad, WebKilled
 from netns_lab.history import HEALED
@@ -39,6 +44,11 @@ _ALL: Sequence[Fault] = (
     SecondCablePulled(),
     SwitchDead(),
     PortBlocked(),
+    CableDeaf(),
+    CableMute(),
+    SwitchLoops(),
+    AddressTaken(),
+    VridTaken(),
     GatewayLost(),
     ProxyKilled(),
     ProxyFrozen(),
@@ -54,6 +64,8 @@ _ALL: Sequence[Fault] = (
     AgentFrozen(),
     AgentAndHelpersKilled(),
     AddressDeleted(),
+    AdvertsReplayed(),
+    ClockJumped(),
     AgentDrained(),
     PowerCut(),
     ForgedPriority(),

@@ -55,6 +55,12 @@ class Case:
     address: str
     options: Mapping[str, Any]
 
+    @property
+    def reached(self) -> bool:
+        """Whether the scenario got as far as the moment that the expectation names."""
+        name = self.options.get("after")
+        return name is None or self.history.mark(name) is not None
+
     def window(self) -> tuple[int, int]:
         """From the moment that the expectation names (`after`) to the next marked moment, or the end of the history.
 

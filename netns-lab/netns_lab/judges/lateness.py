@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 
 from netns_lab.expressions import MS, show
 from netns_lab.history import Event
@@ -37,11 +36,27 @@ def judge(case: Case) -> Finding:
 
 def lateness(stream: Iterable[Event]) -> Iterator[int]:
     """How late each advertisement of a stream is, in nanoseconds."""
-    grid: deque[int] = deque(maxlen=_GRID)  # when the latest one would have been due, from each of the last ones
-    for before, event in pairwise(stream):
-        if not grid:
-            grid.append(before.t)
-        step = event["interval_ms"] * MS
-        grid = deque((due + step for due in grid), maxlen=_GRID)
-        yield max(0, event.t - min(grid))
-        grid.append(event.t)
+    grid = Grid()
+    for event in stream:
+        late = grid.late(event.t, event["interval_ms"] * MS)
+        if late is not None:
+            yield late
+
+
+class Grid:
+    """The grid that the advertisements of one stream lie on."""
+
+    def __init__(self) -> None:
+        self._due: deque[int] = deque(maxlen=_GRID)  # when the next one is due, counted from each of the last ones
+
+    def late(self, t: int, interval: int) -> int | None:
+        """How late the next advertisement is, in nanoseconds; None for the first, which lays the grid.
+
+        Args:
+            t: when it came, nanoseconds.
+            interval: nanoseconds.
+        """
+        late = max(0, t - min(self._due)) if self._due else None
+        self._due.append(t)
+        self._due = deque((due + interval for due in self._due), maxlen=_GRID)
+        return late

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from netns_lab.judges import flooded, holders, lateness, outage, requests, roles, service, wellformed
+from netns_lab.judges import (
+    alarms,
+    flooded,
+    holders,
+    kept,
+    lateness,
+    outage,
+    requests,
+    roles,
+    service,
+    steps,
+    wellformed,
+)
 from netns_lab.judges.base import Case, Finding
+
+STANDING: Sequence[Callable[[Case], Finding]] = (kept.judge, steps.judge)
+"""Those of every scenario, which need not be named."""
 
 JUDGES: Mapping[str, Callable[[Case], Finding]] = MappingProxyType(
     {
@@ -14,6 +29,7 @@ JUDGES: Mapping[str, Callable[[Case], Finding]] = MappingProxyType(
         "failed_requests": requests.judge_failed,
         "lost_connections": requests.judge_lost,
         "moved": roles.judge_moved,
+        "gone": roles.judge_gone,
         "no_change": roles.judge_no_change,
         "releases": roles.judge_releases,
         "two_holders": holders.judge_together,
@@ -22,6 +38,7 @@ JUDGES: Mapping[str, Callable[[Case], Finding]] = MappingProxyType(
         "announces_last": service.judge_announces_last,
         "lateness": lateness.judge,
         "flooded": flooded.judge,
+        "alarm": alarms.judge,
         "wellformed": wellformed.judge,
     }
 )

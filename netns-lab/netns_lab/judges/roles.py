@@ -28,6 +28,20 @@ def judge_moved(case: Case) -> Finding:
     return case.bounded(title, taken.t - start, f", to {taken['node']}")
 
 
+def judge_gone(case: Case) -> Finding:
+    """Judge `gone: {after: MARK, node: NAME, under: FORMULA}`: how soon a node has lost the address, for good."""
+    node = str(case.options["node"])
+    title = f"gone from {node}{case.where()}"
+    asked = f"under {case.options['under']}"
+    if case.history.events("lost_events"):
+        return Finding(title, asked, "address events were lost", Outcome.UNKNOWN)
+    start, _ = case.window()
+    changes = [event for event in _changes(case) if event["node"] == node]
+    if not changes or changes[-1]["held"]:
+        return Finding(title, asked, "still there", Outcome.FAILED)
+    return case.bounded(title, changes[-1].t - start, "")
+
+
 def judge_no_change(case: Case) -> Finding:
     """Judge `no_change: {after: MARK}`: no node gets or loses the address, also none that is cut off."""
     title, asked = f"changes{case.where()}", "none"

@@ -68,9 +68,15 @@ class LinkGone:
 
 @dataclass(frozen=True, slots=True)
 class AddressAdded:
-    """An address appeared, or its flags, lifetimes or tag changed."""
+    """An address appeared, or its flags, lifetimes or tag changed.
+
+    Attributes:
+        address: which.
+        by: netlink port of whoever asked for it, usually the process id; 0 where the kernel did it by itself.
+    """
 
     address: KernelAddress
+    by: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +186,8 @@ class Events:
         if address is None:
             return None
         address = replace(address, device=self._name(address.index))
-        if kind == RTM_NEWADDR:
-            return AddressAdded(address)
-        return AddressRemoved(address, by=HEADER.unpack_from(message)[-1])
+        by = HEADER.unpack_from(message)[-1]
+        return AddressAdded(address, by) if kind == RTM_NEWADDR else AddressRemoved(address, by)
 
     def _name(self, index: int) -> str:
         """Name of an interface, from the links heard of, else asked of the kernel; empty where it is gone."""
