@@ -38,6 +38,9 @@ _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 0x1
 _IFREQ = struct.Struct("16sH22x")
 
+_PARENT, _RT_PRIORITY = 1, 37  # after the name, proc_pid_stat(5)
+_SHOWN = 120
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -154,6 +157,24 @@ def processes_inside(namespaces: Iterable[str]) -> list[int]:
         if (status.st_dev, status.st_ino) in wanted:
             found.append(int(entry.name))
     return found
+
+
+def real_time_programs(outside: Iterable[str]) -> set[str]:
+    """The command lines of the programs at real-time priority that do not live in these namespaces.
+
+    Children of ours are left out, and so is the kernel, which has no command line.
+    """
+    inside_them, found = set(processes_inside(outside)), set[str]()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) in inside_them:
+            continue
+        try:
+            said = (entry / "stat").read_text().rpartition(")")[2].split()
+            if int(said[_RT_PRIORITY]) and int(said[_PARENT]) != os.getpid():
+                found.add((entry / "cmdline").read_text().replace("\0", " ").strip()[:_SHOWN])
+        except OSError:  # it ended meanwhile
+            continue
+    return found - {""}
 
 
 def family(pid: int) -> list[int]:

@@ -106,6 +106,10 @@ class Lab:
             raise LabError(f"no host is called {name!r}; there are {', '.join(self.nodes)}")
         return self.nodes[name]
 
+    def namespaces(self) -> list[str]:
+        """The names of all its network namespaces."""
+        return kernel.namespace_names(self._owned().prefix)
+
     def members(self) -> list[Host]:
         """The nodes that run an agent, in order of preference."""
         return [node.host for node in self._of_role(Role.NODE)]

@@ -116,14 +116,15 @@ def test_a_soak_that_nothing_was_seen_of_can_be_shown() -> None:
         "interval_ms": 10.0,
         "largest_gap_ms": 0.0,
         "lateness_ms": {},
-        "machine_stood_still": [],
     }
+    report |= {"machine_stood_still": [], "kept_from_core": [], "real_time_rivals": ["other --fast"]}
     report |= {"role_changes": 0, "disturbances": 0, "restarts": 0, "ended": ["n1"]}
     report |= {"outcome": "failed", "agent": "vrrpd", "lasted_s": 1.0, "asked_s": 2.0}
     output = io.StringIO()
     conclude(Console(file=output, width=120), report)
     assert "nobody advertised" in output.getvalue()
     assert "agents that ended: n1" in output.getvalue()
+    assert "1 real-time programs of others ran beside it" in output.getvalue()
 
 
 def soak(file: Path, *options: str) -> subprocess.Popen[str]:
@@ -143,7 +144,12 @@ def test_a_soak_loads_every_core_and_says_what_it_came_to(tmp_path: Path) -> Non
     assert found["outcome"] == "passed", output
     assert found["adverts"] >= 20
     assert found["lateness_ms"]["p50"] <= found["lateness_ms"]["max"] <= found["largest_gap_ms"]
-    assert len(found["machine_stood_still"]) == found["cores_loaded"] == found["machine"]["cores"]
+    assert (
+        len(found["machine_stood_still"])
+        == len(found["kept_from_core"])
+        == found["cores_loaded"]
+        == found["machine"]["cores"]
+    )
     assert (found["role_changes"], found["restarts"], found["ended"]) == (0, 0, [])
     assert found["version"].startswith("vrrpd ")
 

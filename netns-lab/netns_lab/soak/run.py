@@ -26,6 +26,7 @@ from netns_lab.runner import start_all
 from netns_lab.scenario import Scenario
 from netns_lab.settings import Settings
 from netns_lab.soak.tally import Tally
+from netns_lab.soak.witness import ABOVE, BESIDE
 
 _LOOK_S = 1.0
 _CALM_S = 2.0
@@ -69,6 +70,7 @@ class Soak:
         self._duration_s = duration_ns / SECOND
         self._tally = Tally(settings.service().address)
         self._processes: set[int] = set()
+        self._rivals: set[str] = set()
         self._restarts = 0
         self._witnesses: list[dict[str, Any]] = []
         self._began = 0
@@ -117,6 +119,7 @@ class Soak:
         self._tally.begin(first)
         while (elapsed := (time.monotonic_ns() - self._began) / SECOND) < self._duration_s:
             time.sleep(min(_LOOK_S, self._duration_s - elapsed))
+            self._rivals |= kernel.real_time_programs(outside=lab.namespaces())
             now = _processes(lab)
             self._restarts += len(now - self._processes)
             self._processes = now
@@ -134,7 +137,11 @@ class Soak:
         cores = sorted(os.sched_getaffinity(0))
         with (directory / "load.log").open("wb") as errors:
             loads = [helper.start(helper.command("soak.load", str(core)), errors) for core in cores]
-            watches = [helper.start(helper.command("soak.witness", str(core)), errors) for core in cores]
+            watches = [
+                helper.start(helper.command("soak.witness", str(core), str(priority)), errors)
+                for core in cores
+                for priority in (ABOVE, BESIDE)
+            ]
         try:
             yield
             if any(process.poll() is not None for process in loads):
@@ -162,7 +169,9 @@ class Soak:
             "disturbances": tally.disturbances,
             "restarts": self._restarts,
             "ended": ended,
-            "machine_stood_still": [self._witness(each) for each in self._witnesses],
+            "machine_stood_still": [self._witness(each) for each in self._witnesses if each["above"]],
+            "kept_from_core": [self._witness(each) for each in self._witnesses if not each["above"]],
+            "real_time_rivals": sorted(self._rivals),
             "load_at_end": machine.describe()["load"],
             "changes": [{"at_s": self._at(t), "node": node, "held": held} for t, node, held in tally.changes],
             "stories": [self._story(each) for each in tally.stories],

@@ -13,6 +13,7 @@ from netns_lab.expressions import MS, show
 from netns_lab.soak.run import Sample
 
 _EVERY_S = 60
+_STALLS = ("machine_stood_still", "kept_from_core")
 
 
 @contextlib.contextmanager
@@ -35,11 +36,14 @@ def progress(console: Console, duration_s: float) -> Generator[Callable[[Sample]
 def conclude(console: Console, report: Mapping[str, Any]) -> None:
     """Print what a soak came to."""
     late = ", ".join(f"{name} {value:.1f} ms" for name, value in report["lateness_ms"].items())
-    still = max((each["longest_ms"] for each in report["machine_stood_still"]), default=0.0)
+    still, kept = (max((each["longest_ms"] for each in report[what]), default=0.0) for what in _STALLS)
     console.print(f"adverts: {report['adverts']}, every {report['interval_ms']:g} ms to each peer", soft_wrap=True)
     console.print(f"largest gap: {show(report['largest_gap_ms'] * MS)}", soft_wrap=True)
     console.print(f"lateness: {late or 'nobody advertised'}", soft_wrap=True)
-    console.print(f"the machine stood still for {show(still * MS)} at most", soft_wrap=True)
+    waited = f"a program of the agents' priority waited {show(kept * MS)} at most"
+    console.print(f"the machine stood still for {show(still * MS)} at most, {waited}", soft_wrap=True)
+    if rivals := len(report["real_time_rivals"]):
+        console.print(f"{rivals} real-time programs of others ran beside it (the result names them)", soft_wrap=True)
     changes, restarts = report["role_changes"], report["restarts"]
     console.print(f"false changes of role: {changes}, other disturbances: {report['disturbances'] - changes}")
     console.print(f"restarts: {restarts}, agents that ended: {', '.join(report['ended']) or 'none'}", soft_wrap=True)

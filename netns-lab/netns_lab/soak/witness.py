@@ -1,9 +1,10 @@
-"""The witness: did the machine itself stand still?
+"""The witness: did the machine itself stand still, or did others keep the agents from it?
 
-Started as `python -m netns_lab.soak.witness CORE`, once for every core. It sleeps for two milliseconds, again and
-again, at a real-time priority above everything of the lab. What keeps it from a processor keeps any program from it: a
-hypervisor that gave the core to somebody else, a kernel that was busy with itself. When its standard input ends it
-says in one JSON line how long the core stood still, and when.
+Started as `python -m netns_lab.soak.witness CORE PRIORITY`, twice for every core. It sleeps for two milliseconds, again
+and again, at a real-time priority. Above everything of the lab, what keeps it from a processor keeps any program from
+it: a hypervisor that gave the core to somebody else, a kernel that was busy with itself. At the priority of the agents
+it waits for what they wait for as well: real-time programs of others, which have their turns of 100 ms. When its
+standard input ends it says in one JSON line how long it was kept from the core, and when.
 """
 
 from __future__ import annotations
@@ -16,16 +17,18 @@ import time
 
 from netns_lab.sockets import take_real_time
 
-_PRIORITY = 3
+ABOVE, BESIDE = 3, 1
+"""Above everything of the lab, and at the priority of an agent that asks for real time."""
+
 _PACE_NS = 2_000_000
 _STALL_NS = 5_000_000
 _MOST = 1000
 
 
-def watch(core: int) -> None:
+def watch(core: int, priority: int) -> None:
     """Watch a core until standard input ends, then report."""
     os.sched_setaffinity(0, {core})
-    take_real_time(_PRIORITY)
+    take_real_time(priority)
     stalls: list[tuple[int, int]] = []
     longest = 0
     due = time.monotonic_ns() + _PACE_NS
@@ -36,8 +39,9 @@ def watch(core: int) -> None:
         if late > _STALL_NS and len(stalls) < _MOST:
             stalls.append((due, late))
         due = now + _PACE_NS
-    sys.stdout.write(json.dumps({"core": core, "longest_ns": longest, "stalls": stalls}) + "\n")
+    found = {"core": core, "above": priority == ABOVE, "longest_ns": longest, "stalls": stalls}
+    sys.stdout.write(json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":
-    watch(int(sys.argv[1]))
+    watch(int(sys.argv[1]), int(sys.argv[2]))
