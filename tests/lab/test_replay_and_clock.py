@@ -99,11 +99,11 @@ def test_what_a_node_advertised_is_played_back_until_it_is_healed() -> None:
         time.sleep(0.5)
 
         def played() -> int:
-            return sum(event["node"] == "ref" for event in lab.history.events("advert"))
+            return sum(event["node"] == "client" for event in lab.history.events("advert"))
 
         inject(lab, "adverts-replayed", "n1")
         wait_until(lambda: played() > 20, 10, "more than was recorded, so it begins anew")
-        assert {e["source"] for e in lab.history.events("advert") if e["node"] == "ref"} == {"10.88.0.11"}
+        assert {e["source"] for e in lab.history.events("advert") if e["node"] == "client"} == {"10.88.0.11"}
         heal(lab, "adverts-replayed", "n1")
         before = played()
         time.sleep(0.3)

@@ -7,13 +7,13 @@ from typing import ClassVar
 from netns_lab import helper
 from netns_lab.errors import LabError
 from netns_lab.lab import Lab
-from netns_lab.topology import REFERENCE
+from netns_lab.topology import CLIENT
 
 _NAME = "replayer"
 
 
 class AdvertsReplayed:
-    """Plays back all that a node has advertised until now, from the host `ref`."""
+    """Plays back all that a node has advertised until now, from the host `client`: what `ref` sends is not recorded."""
 
     kind: ClassVar[str] = "adverts-replayed"
     summary: ClassVar[str] = "another host of the link plays back what the node advertised until now"
@@ -23,7 +23,7 @@ class AdvertsReplayed:
         """Begin."""
         source = lab.node(node).host.address(lab.agent(node).service.family)
         argv = helper.command(_NAME, str(lab.capture), source)
-        player = lab.node(REFERENCE).start(_NAME, argv, environment=helper.environment())
+        player = lab.node(CLIENT).start(_NAME, argv, environment=helper.environment())
         player.wait_line("plays", 10)
 
     def heal(self, lab: Lab, node: str) -> None:
@@ -32,7 +32,7 @@ class AdvertsReplayed:
         Raises:
             LabError: it has ended before.
         """
-        player = lab.node(REFERENCE).processes[_NAME]
+        player = lab.node(CLIENT).processes[_NAME]
         if not player.running:
             raise LabError(f"the replay of {node} has ended: {player.output().strip()}")
         player.end()
