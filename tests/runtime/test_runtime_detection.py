@@ -400,7 +400,7 @@ routers:
 async def test_with_the_role_ends_what_is_known_of_the_peers(lan: Lan) -> None:
     lb1, lb2 = await run_cluster(lan)
     for seconds in range(30):
-        lb1.host.no_agent[LB2] = seconds
+        lb1.host.no_agent[LB3] = seconds
         if seconds == 15:
             assert "no_agent" in lb1.alarms()
             lb1.router().drain(force=False)
