@@ -31,6 +31,7 @@ from vrrpd.proto.packet import (
     message_length,
 )
 from vrrpd.proto.settings import Address, Settings, family_of
+from vrrpd.proto.timers import CENTISECOND, SECOND
 
 CARP_FIRST_BYTE = 0x21
 CARP_AUTH_LENGTH = 7
@@ -123,6 +124,14 @@ def vrid_of(datagram: Datagram) -> int | None:
 def priority_of(datagram: Datagram) -> int:
     """The priority that a datagram with a whole header names; it need not be true."""
     return datagram.payload[2]
+
+
+def interval_of(datagram: Datagram) -> int:
+    """The interval in nanoseconds that a datagram with a whole header names in its version; it need not be true."""
+    payload = datagram.payload
+    if payload[0] >> 4 == 2:
+        return payload[5] * SECOND  # RFC 3768 5.3.7
+    return (int.from_bytes(payload[4:6]) & 0x0FFF) * CENTISECOND  # RFC 9568 5.2.7
 
 
 def _transport(datagram: Datagram, router: Settings) -> Drop | None:

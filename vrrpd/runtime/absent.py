@@ -2,7 +2,7 @@
 
 The answers are ICMP errors, told by the socket's error queue and counted there; a host sends about one a second, and
 only to who sends in unicast, which the Active does. They are easily forged, so this is an alarm and never an input of
-the election. An agent that is being restarted is not absent: it takes three intervals, and a second at least.
+the election. An agent that is being restarted is not absent: it takes three intervals, and ten seconds at least.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from vrrpd.proto.settings import Address
 from vrrpd.proto.timers import SECOND
 
 INTERVALS = 3
-SHORTEST = SECOND
+SHORTEST = 10 * SECOND
 """So long the answers must go on coming; at least."""
 QUIET = 3 * SECOND
 """So long they may stay away before the matter is over; at least."""
@@ -41,7 +41,7 @@ class Absent:
         """Look at the counts once more; about once a second.
 
         Args:
-            counts: how often each host has answered so far.
+            counts: how often each host has answered so far; whoever is not in it any more is forgotten.
             heard: when each peer was last heard, nanoseconds.
             interval: how often we speak, nanoseconds.
             now: nanoseconds on the same clock.
@@ -50,6 +50,8 @@ class Absent:
             The peers without an agent.
         """
         quiet = max(INTERVALS * interval, QUIET)
+        for peer in self._answers.keys() - counts.keys():
+            del self._answers[peer]
         for peer, count in counts.items():
             known = self._answers.get(peer)
             if known is None or now - known.last > quiet or heard.get(peer, 0) > known.since:

@@ -85,6 +85,13 @@ class Member:
         held = (o.place.address.address.ip for o in self.outcomes.values() if o.standing is not Standing.FAILED)
         return address in held
 
+    def card(self, address: Address) -> bytes | None:
+        """The MAC of the interface where others are heard to claim an address of ours; None while it takes no part."""
+        if self.footing is None:
+            return None
+        links = (each.link for each in self.places if each.address.address.ip == address)
+        return next(links, self.footing.link).mac
+
     def find_footing(self, links: Links, shared: Container[Address]) -> Footing | str:
         """What it can stand on now, or the reason why it cannot take part, for people."""
         interface = self.interface(links)

@@ -20,6 +20,8 @@ PATIENCE = 3
 """So many intervals a contest may last; the loser of a healthy one is silent after one."""
 PAUSE = 4
 """A reign is over after so many intervals without an advertisement."""
+NEWS = 5 * SECOND
+"""Only who is new, or was silent for so long, changes who is Active; not who is slower than he says."""
 TOO_OFTEN = 3
 WITHIN = 60 * SECOND
 """So many times within so long somebody may take the role from us, if it never leaves by saying so."""
@@ -57,7 +59,7 @@ class Rivals:
     """The reigns that this node hears.
 
     Attributes:
-        began: when the last of them began, nanoseconds; None before the first.
+        began: when a believed source last began one that was news, nanoseconds; None before the first.
     """
 
     def __init__(self) -> None:
@@ -65,7 +67,7 @@ class Rivals:
         self._reigns: dict[Address, Reign] = {}
         self._beaten: dict[Address, list[int]] = {}
 
-    def heard(self, source: Address, priority: int, interval: int, now: int) -> Reign:
+    def heard(self, source: Address, priority: int, interval: int, now: int, *, believed: bool) -> Reign:
         """Take an advertisement with a priority above 0.
 
         Args:
@@ -73,14 +75,16 @@ class Rivals:
             priority: what it says.
             interval: how often its sender speaks, nanoseconds.
             now: when it was heard.
+            believed: whether the advertisement was accepted.
 
         Returns:
             The reign that it belongs to.
         """
         reign = self._reigns.get(source)
         if reign is None or now - reign.last > PAUSE * max(interval, reign.interval):
+            if believed and (reign is None or now - reign.last > NEWS):
+                self.began = now
             reign = Reign(source, priority, interval, since=now, last=now)
-            self.began = now
         else:
             reign.priority, reign.interval, reign.last, reign.claims = priority, interval, now, reign.claims + 1
         remember(self._reigns, source, reign, MOST)

@@ -20,8 +20,8 @@ from vrrpd.proto.memory import remember
 from vrrpd.proto.router import VirtualRouter
 from vrrpd.proto.settings import Address
 from vrrpd.proto.states import Active, State
-from vrrpd.proto.timers import SECOND
-from vrrpd.proto.validate import Drop, Reason, priority_of
+from vrrpd.proto.timers import CENTISECOND, SECOND
+from vrrpd.proto.validate import Drop, Reason, interval_of, priority_of
 from vrrpd.runtime.absent import Absent
 from vrrpd.runtime.alarms import Alarms, Code
 from vrrpd.runtime.member import Member
@@ -31,6 +31,8 @@ SETTLING = SECOND
 """After a change of role two may announce an address."""
 DEFEND_INTERVAL = 10 * SECOND  # RFC 5227 1.1
 MOST_CLAIMS = 64
+LONGEST_INTERVAL = 0x0FFF * CENTISECOND
+"""The longest that version 3 can say; whoever is refused may say anything."""
 
 NO_CLAIM = {Reason.LENGTH, Reason.OWN, Reason.MODE, Reason.SOURCE, Reason.TYPE, Reason.CARP, Reason.VRID, Reason.REPLAY}
 """Whoever is refused for these does not claim the role that we have; with any other reason he may."""
@@ -62,7 +64,7 @@ class Witness:
         if advert.priority == 0:
             self._rivals.left(source)
             return
-        reign = self._rivals.heard(source, advert.priority, advert.interval, now)
+        reign = self._rivals.heard(source, advert.priority, advert.interval, now, believed=True)
         served, serves = isinstance(before, Active), isinstance(core.state, Active)
         if served and not serves and self._rivals.beaten(source, now):
             text = f"{self._name(reign)} took the role from this node {TOO_OFTEN} times within a minute"
@@ -77,8 +79,10 @@ class Witness:
     def refused(self, core: VirtualRouter, datagram: Datagram, drop: Drop, now: int) -> None:
         """An advertisement of our VRID was refused, and its sender may be Active all the same."""
         if drop.reason not in NO_CLAIM and priority_of(datagram):
-            interval = self._member.spec.settings.interval
-            self._quarrel(core, self._rivals.heard(datagram.source, priority_of(datagram), interval, now), now)
+            # Its own pace, which need not be ours: a slower one would seem to begin anew each time.
+            interval = min(max(interval_of(datagram), SECOND), LONGEST_INTERVAL)
+            reign = self._rivals.heard(datagram.source, priority_of(datagram), interval, now, believed=False)
+            self._quarrel(core, reign, now)
 
     def claimed(self, core: VirtualRouter, claim: Claim, ours: set[bytes], now: int) -> None:
         """A frame says that an address of ours is at some MAC.
@@ -90,6 +94,8 @@ class Witness:
             now: when it was read.
         """
         mac = claim.mac.hex(":")
+        if claim.mac in ours and claim.mac != self._member.card(claim.address):
+            return  # another card of this host in the same LAN answers, as Linux does
         if claim.mac in ours:
             text = f"our own {claim.form.name} packet for {claim.address} came back: look for a loop in the switches"
             self._alarms.seen(Code.LOOP, text, now)
@@ -127,12 +133,14 @@ class Witness:
         return True
 
     def absent(self, core: VirtualRouter, now: int) -> list[str]:
-        """A sentence for each peer whose host says that it has no agent."""
-        port, interval = self._member.port, self._member.spec.settings.interval
-        counts: Mapping[Address, int] = port.socket.no_agent if port else {}
+        """A sentence for each peer whose host says that it has no agent; only an Active sends, and so only it knows."""
+        port, settings = self._member.port, self._member.spec.settings
+        asked = settings.peers if settings.unicast and isinstance(core.state, Active) else ()
+        told: Mapping[Address, int] = port.socket.no_agent if port else {}  # of all virtual routers on the interface
+        counts = {peer: told[peer] for peer in asked if peer in told}
         return [
             f"the host of {self._called(peer)} answers, but nothing there speaks VRRP: start its agent"
-            for peer in self._absent.look(counts, core.heard, interval, now)
+            for peer in self._absent.look(counts, core.heard, settings.interval, now)
         ]
 
     def _quarrel(self, core: VirtualRouter, reign: Reign, now: int) -> bool:
