@@ -150,6 +150,20 @@ def test_a_guardian_that_was_stopped_does_not_speak_for_the_next_agent(node: Nam
     assert node.holds(VIP)
 
 
+def test_another_user_who_has_taken_the_name_of_agents_keeps_no_guardian_from_handing_over(node: Namespace) -> None:
+    agent = node.agent(FILE % "2s")  # the lease outlives this test
+    agent.becomes("active")
+    guardian = agent.guardian()
+    node.run("kill", "-STOP", str(guardian))
+    agent.signal(signal.SIGKILL)
+    agent.ends()
+    with squatter(NAME, "ip", "netns", "exec", node.name):
+        assert node.holds(VIP)
+        node.run("kill", "-CONT", str(guardian))
+        gone([guardian])
+    assert not node.holds(VIP)
+
+
 def test_an_agent_that_was_stopped_itself_keeps_its_guardian(node: Namespace) -> None:
     agent = node.agent(FILE % "100ms")
     agent.becomes("active")
