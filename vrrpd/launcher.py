@@ -32,8 +32,8 @@ hears anything of the network, and then that it has said everything. What is no 
 A program gets: a session and process group of its own, `/` as its directory, nothing on its standard input, the pipe as
 output and error, no other descriptor, default signals, PATH and LANG=C alone as its environment, and the rights of an
 unprivileged user, to which no setuid program adds any (no_new_privs), unless a user is named. Users and their groups
-are looked up once. The session is what is killed: children in process groups of their own (`timeout`) belong to it, those
-in sessions of their own (`setsid`) do not.
+are looked up once. The session is what is killed: children in process groups of their own (`timeout`) belong to it,
+those in sessions of their own (`setsid`) do not.
 
 Has its own session and does not react to INT, TERM and HUP: the agent's goodbye is the end of its socket.
 

@@ -11,6 +11,8 @@ import pytest
 from tests.daemon.conftest import PATIENCE_S, Child, Namespace, child_of
 from tests.daemon.test_launcher_daemon import gone
 from tests.daemon.watching import Watch
+from tests.squatting import squatter
+from vrrpd.control.holder import NAME
 
 pytestmark = pytest.mark.netns
 
@@ -151,7 +153,7 @@ def test_a_guardian_that_was_stopped_does_not_speak_for_the_next_agent(node: Nam
 
 
 def test_another_user_who_has_taken_the_name_of_agents_keeps_no_guardian_from_handing_over(node: Namespace) -> None:
-    agent = node.agent(FILE % "2s")  # the lease outlives this test
+    agent = node.agent(FILE % "1s")
     agent.becomes("active")
     guardian = agent.guardian()
     node.run("kill", "-STOP", str(guardian))
