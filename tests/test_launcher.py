@@ -32,6 +32,7 @@ class Desk:
         self._channel = launcher.channel
         self._channel.settimeout(PATIENCE_S)
         self._outputs: dict[int, int] = {}
+        self._guarded: list[socket.socket] = []
 
     def ask(self, run: int, *argv: str, user: str | None = "root") -> int:
         """Start a program; the reading end of its output."""
@@ -50,6 +51,23 @@ class Desk:
         while "status" not in (answer := self.answer()):
             pass
         return answer["status"], self.output(1)
+
+    def send(self, packet: bytes, brought: int, descriptor: int = 2) -> None:
+        """Send any packet with so many descriptors."""
+        socket.send_fds(self._channel, [packet], [descriptor] * brought)
+
+    def guardian(self, account: list[Any]) -> int | None:
+        """Ask for a guardian that is this user: its process id, None where there is none."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        memory, agent = os.memfd_create("guardian"), os.pidfd_open(os.getpid())
+        os.ftruncate(memory, 4096)
+        socket.send_fds(self._channel, [json.dumps({"guardian": account}).encode()], [theirs.fileno(), memory, agent])
+        for each in (memory, agent, theirs.detach()):
+            os.close(each)
+        self._guarded.append(ours)
+        ours.settimeout(PATIENCE_S)
+        said = ours.recv(4096)
+        return json.loads(said)["pid"] if said else None
 
     def output(self, run: int) -> str:
         """What a program that has ended wrote."""
@@ -71,6 +89,8 @@ class Desk:
     def end(self) -> None:
         for output in self._outputs.values():
             os.close(output)
+        for channel in self._guarded:  # which ends the guardian
+            channel.close()
 
 
 @pytest.fixture
@@ -188,6 +208,72 @@ def test_a_program_has_the_rights_of_its_user_alone(desk: Desk, user: str | None
     assert f"{name} {groups}" == rights
     assert len(set(uids.split()[1:])) == 1, "a saved or real id is a way back"
     assert (int(powers.split()[1], 16) == 0) == (user != "root")
+
+
+@pytest.mark.parametrize(("user", "forbidden"), [(None, "1"), ("nobody", "0"), ("root", "0")])
+def test_a_setuid_program_adds_rights_only_where_a_user_is_named(desk: Desk, user: str | None, forbidden: str) -> None:
+    output = desk.run("/bin/grep", "NoNewPrivs", "/proc/self/status", user=user)[1]
+    assert output.split() == ["NoNewPrivs:", forbidden]
+
+
+@pytest.mark.parametrize(
+    ("packet", "brought"),
+    [
+        (b"no JSON", 0),
+        (b"\xff", 0),
+        (b"[" * 60_000, 0),
+        (b"7", 1),
+        (b"{}", 1),
+        (b'{"promise": 7}', 0),
+        (b'{"run": 1, "argv": [], "user": null}', 1),
+        (b'{"run": 1, "argv": [7], "user": null}', 1),
+        (b'{"run": 1, "argv": "/bin/true", "user": null}', 1),
+        (b'{"run": 1, "argv": ["/bin/true"], "user": 0}', 1),
+        (b'{"run": 1, "argv": ["/bin/true"]}', 1),
+        (b'{"argv": ["/bin/true"], "user": null}', 1),
+        (b'{"run": 1, "argv": ["/bin/true"], "user": null}', 3),
+        (b'{"run": 1, "argv": ["/bin/true"], "user": null, "open": [[]]}', 1),
+        (b'{"run": 1, "open": 7}', 1),
+        (b'{"guardian": ["root", 0, 0, []]}', 0),
+        (b'{"guardian": ["root", 0, 0, []]}', 2),
+        (b'{"guardian": ["root", 0, 0]}', 3),
+        (b'{"guardian": ["root", "0", 0, []]}', 3),
+    ],
+)
+def test_what_is_no_request_is_dropped_with_what_it_brought(desk: Desk, packet: bytes, brought: int) -> None:
+    desk.run("/bin/true")
+    before = descriptors(desk.pid)
+    desk.send(packet, brought)
+    assert desk.run("/bin/true")[0] == 0
+    assert descriptors(desk.pid) == before
+
+
+def test_an_output_that_cannot_be_watched_starts_nothing(desk: Desk, tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        desk.send(b'{"run": 1, "argv": ["/bin/true"], "user": null}', 1, file.fileno())
+    assert desk.answer() == {"run": 1, "failed": "operation not permitted", "status": 127}
+    assert desk.run("/bin/true")[0] == 0
+
+
+def test_a_dropped_request_is_logged(capfd: pytest.CaptureFixture[str]) -> None:
+    launcher = start()
+    desk = Desk(launcher)
+    desk.send(b"{}", 0)
+    desk.run("/bin/true")
+    launcher.channel.close()
+    os.waitpid(launcher.pid, 0)
+    assert capfd.readouterr().err.startswith("vrrpd-launcher: a request was dropped: ")
+
+
+def test_the_guardian_is_the_user_that_was_promised(desk: Desk) -> None:
+    nobody = ["nobody", 65534, 65534, [65534]]
+    for what in ({"guardian": nobody}, None):
+        desk.send(json.dumps({"promise": what}).encode(), 0)
+    assert desk.guardian(["root", 0, 0, []]) is None
+    pid = desk.guardian(nobody)
+    assert pid is not None
+    uids = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("Uid:"))
+    assert uids.split()[1:] == ["65534"] * 4
 
 
 def test_groups_of_whoever_started_the_agent_are_given_away() -> None:

@@ -110,20 +110,21 @@ async def test_what_cannot_be_opened_says_why(programs: LauncherClient, tmp_path
             await programs.open(str(tmp_path / odd))
 
 
-async def test_only_what_was_promised_is_done_with_more_rights_than_the_agents(
-    programs: LauncherClient, tmp_path: Path
-) -> None:
+async def test_only_what_was_promised_is_done(programs: LauncherClient, tmp_path: Path) -> None:
     for each in ("mine", "other"):
         (tmp_path / each).write_text(each)
-    programs.promise([{"argv": ("/usr/bin/id", "-un"), "user": "root"}, {"open": str(tmp_path / "mine")}])
+    named, plain = {"argv": ("/usr/bin/id", "-un"), "user": "root"}, {"argv": ("/usr/bin/id", "-un"), "user": None}
+    programs.promise([named, plain, {"open": str(tmp_path / "mine")}])
     assert await programs.run(["/usr/bin/id", "-un"], user="root") == Finished(0, b"root\n")
     os.close(await programs.open(str(tmp_path / "mine")))
-    assert (await shell(programs, "id -un")).output == b"nobody\n"
+    assert await programs.run(["/usr/bin/id", "-un"]) == Finished(0, b"nobody\n")
     refused = r"^it was not in the configuration when the agent started; restart the agent$"
     with pytest.raises(CannotStartError, match=refused):
         await programs.run(["/usr/bin/id", "-un"], user="daemon")
     with pytest.raises(CannotStartError, match=refused):
         await programs.run(["/usr/bin/id"], user="root")
+    with pytest.raises(CannotStartError, match=refused):
+        await programs.run(["/usr/bin/id"])
     with pytest.raises(CannotStartError, match=refused):
         await programs.open(str(tmp_path / "other"))
     programs.promise([{"open": str(tmp_path / "other")}])

@@ -97,7 +97,8 @@ def run_agent(options: Options, launcher: Launcher) -> None:
     with NamespaceLock(path) as lock, ControlSocket(path, who) as control:
         with contextlib.suppress(OSError), making(state, who):
             pass  # only the directory is wanted; where it cannot be made, a drain says so
-        programs.promise(errand for check in spec.checks for errand in errands(check.kind, check.options))
+        wanted = [errand for check in spec.checks for errand in errands(check.kind, check.options)]
+        programs.promise([{"guardian": who}, *wanted])
         said, refused = give_rights_away(who)
         as_json = (options.log_format or spec.log_format) == "json"
         writer = setup(options.log_level or spec.log_level or "info", "json" if as_json else "text")

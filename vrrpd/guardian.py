@@ -29,7 +29,6 @@ Sources: pidfd_open(2), rtnetlink(7), raw(7), ip(7), ipv6(7); RFC 9568 5.1 for t
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import math
 import mmap
@@ -63,6 +62,7 @@ _SECOND_LOOK: Final = 0.01  # seconds after the first
 _REPEAT: Final = 0.0015  # seconds between the two advertisements of priority 0
 _LINGER: Final = 0.02  # seconds from the successor's first advertisement until it surely has the addresses
 _LAST_WORDS: Final = 1.0  # seconds from the end of the agent's socket to the end of the agent
+_PLACE: Final = 0.1  # seconds that a busy agent may take to free a place in the queue of its lock
 _ANSWER: Final = 1.0  # seconds that the kernel may take for a list of addresses
 _ROUNDS: Final = 5  # of removing and looking again
 
@@ -283,9 +283,16 @@ class _Guardian:
 
 
 def _another_agent() -> bool:
-    """Whether an agent runs here again, and has cleared up after the dead one: a guardian, too, may be stopped."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as asking:
-        return asking.connect_ex(_LOCK) in (0, errno.EAGAIN)
+    """Whether an agent runs here again, and has cleared up after the dead one: a guardian, too, may be stopped.
+
+    Anybody may take the name of the lock; an agent is root's or ours, as SO_PEERCRED tells once we are connected.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", 0, round(_PLACE * 1_000_000)))
+        if asking.connect_ex(_LOCK):
+            return False
+        _, uid, _ = struct.unpack("3i", asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return uid in {0, os.getuid()}
 
 
 # -------------------------------------------------------------------- bytes

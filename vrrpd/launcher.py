@@ -25,14 +25,15 @@ does that, because a file may hang. The other brings three descriptors, and a fo
 guardian (`vrrpd.guardian`), for which it needs the launcher's small size and some of its rights. The end of the
 launcher is not its end.
 
-The agent has given its rights away, so whoever takes it over must not have them back by asking here. What takes more
-rights than the agent's, a program with a `user` or a file, is done only where it was promised: the agent says so at its
-start, before it hears anything of the network, and then that it has said everything.
+The agent has given its rights away, so whoever takes it over must not have them back by asking here. Programs, files
+and the user of the guardian are those that were promised, and no others: the agent says them at its start, before it
+hears anything of the network, and then that it has said everything. What is no request is logged and dropped.
 
 A program gets: a session and process group of its own, `/` as its directory, nothing on its standard input, the pipe as
 output and error, no other descriptor, default signals, PATH and LANG=C alone as its environment, and the rights of an
-unprivileged user unless a user is named. Users and their groups are looked up once. The session is what is killed:
-children in process groups of their own (`timeout`) belong to it, those in sessions of their own (`setsid`) do not.
+unprivileged user, to which no setuid program adds any (no_new_privs), unless a user is named. Users and their groups
+are looked up once. The session is what is killed: children in process groups of their own (`timeout`) belong to it,
+those in sessions of their own (`setsid`) do not.
 
 Has its own session and does not react to INT, TERM and HUP: the agent's goodbye is the end of its socket.
 
@@ -158,7 +159,7 @@ class _Desk:
         self._running: dict[int, _Program] = {}  # by pidfd
         self._heard: dict[int, _Program] = {}  # those that the agent still listens to, by our end of their pipe
         self._accounts: dict[str | None, rights.Account] = {}
-        self._promised: set[str] = set()  # what needs more rights than the agent's, and will be done for it
+        self._promised: set[str] = set()  # all that will be done for the agent
         self._sealed = False
 
     def serve(self) -> None:
@@ -191,7 +192,7 @@ class _Desk:
         return self._take() if asked else True
 
     def _take(self) -> bool:
-        """Take one request and start its program; False where the agent is gone."""
+        """Take one request and do it; False where the agent is gone."""
         flags = socket.MSG_CMSG_CLOEXEC
         try:
             packet, ancillary, _, _ = self._channel.recvmsg(REQUEST_LIMIT, socket.CMSG_SPACE(12), flags)
@@ -199,31 +200,41 @@ class _Desk:
             return False
         if not packet:
             return False
-        request: dict[str, Any] = json.loads(packet)
-        if "promise" in request:
-            self._promise(request["promise"])
-            return True
-        if "guardian" in request:
-            name, uid, gid, groups = request["guardian"]
-            self._fork_guardian(rights.Account(name, uid, gid, tuple(groups)), ancillary)
-            return True
-        if not ancillary:  # our table of descriptors is full, and the kernel has dropped the pipe
-            self._answer({"run": request["run"], "failed": "too many open files", "status": _NOT_STARTED})
-            return True
-        (output,) = struct.unpack("i", ancillary[0][2])
+        descriptors = [each for _, _, data in ancillary for (each,) in struct.iter_unpack("i", data)]
+        try:
+            request = _request(packet, len(descriptors))
+            if "promise" in request:
+                self._promise(request["promise"])
+            elif "guardian" in request:
+                self._insist_on_promise(request)
+                self._fork_guardian(request["guardian"], descriptors)
+            elif descriptors:
+                self._run(request, descriptors.pop())
+            else:  # our table of descriptors is full, and the kernel has dropped the pipe
+                self._answer({"run": request["run"], "failed": "too many open files", "status": _NOT_STARTED})
+        except (ValueError, LookupError, RecursionError) as error:  # it may be anybody's agent by now: we go on
+            _complain(f"a request was dropped: {error}")
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        return True
+
+    def _run(self, request: dict[str, Any], output: int) -> None:
+        """Do what takes a process of its own, and watch that; or say why it cannot be."""
         try:
             self._insist_on_promise(request)
+            self._events.register(output, 0)  # EPOLLERR, once nobody can read it any more, needs no asking
             program = self._start(request, output)
-        except (OSError, LookupError) as error:  # no process, no descriptor left, no such user, nothing promised
+        except (OSError, LookupError, ValueError) as error:  # no process, no descriptor left, no such user, no promise
+            with contextlib.suppress(OSError):
+                self._events.unregister(output)
             os.close(output)
             self._answer({"run": request["run"], "failed": _reason(error), "status": _NOT_STARTED})
-            return True
+            return
         self._running[program.pidfd] = program
         self._heard[output] = program
         self._events.register(program.pidfd, select.EPOLLIN)
-        self._events.register(output, 0)  # EPOLLERR, once nobody can read it any more, needs no asking
         self._answer({"run": program.run, "pid": program.pid})
-        return True
 
     def _promise(self, what: dict[str, Any] | None) -> None:
         """Note what will be asked for; None ends that for good."""
@@ -233,37 +244,34 @@ class _Desk:
             self._promised.add(_errand(what))
 
     def _insist_on_promise(self, request: dict[str, Any]) -> None:
-        """Refuse what takes our rights, unless it stood in the file that the agent was started with.
+        """Refuse what the agent did not name before it could be taken over.
 
         Raises:
             LookupError: the text names the mend.
         """
-        plain = "argv" in request and request["user"] is None
-        if self._sealed and not plain and _errand(request) not in self._promised:
+        if self._sealed and _errand(request) not in self._promised:
             raise LookupError("it was not in the configuration when the agent started; restart the agent")
 
-    def _fork_guardian(self, who: rights.Account, ancillary: list[tuple[int, int, bytes]]) -> None:
+    def _fork_guardian(self, account: list[Any], descriptors: list[int]) -> None:
         """Fork a guardian. Where that fails, its end of the channel is closed, and the agent asks again.
 
         The one before goes first: one that was stopped would act on what it knew then, should it go on.
         """
+        name, uid, gid, groups = account
+        who = rights.Account(name, uid, gid, tuple(groups))
         for pidfd in self._guardians:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        descriptors = [d for _, _, data in ancillary for (d,) in struct.iter_unpack("i", data)]
         with contextlib.suppress(OSError):
-            pid = os.fork() if len(descriptors) == 3 else -1
+            pid = os.fork()
             if pid == 0:
                 try:
                     guardian.live(*descriptors, settle=lambda: rights.settle(who, rights.NETWORK))
                 except Exception as error:  # noqa: BLE001 - told, and kept out of the loop of the launcher
                     sys.excepthook(type(error), error, error.__traceback__)
                 os._exit(1)
-            if pid > 0:
-                pidfd = os.pidfd_open(pid)
-                self._guardians[pidfd] = pid
-                self._events.register(pidfd, select.EPOLLIN)
-        for descriptor in descriptors:
-            os.close(descriptor)
+            pidfd = os.pidfd_open(pid)
+            self._guardians[pidfd] = pid
+            self._events.register(pidfd, select.EPOLLIN)
 
     def _start(self, request: dict[str, Any], output: int) -> _Program:
         who = self._account(request["user"]) if "argv" in request else None
@@ -295,6 +303,8 @@ class _Desk:
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # and this one
             rights.become(who)
+            if request["user"] is None:
+                rights.forbid_more()
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # after the change of user, which clears it
             argv: list[str] = request["argv"]
             os.execvpe(argv[0], argv, _ENVIRONMENT)  # noqa: S606 - there is no shell, on purpose
@@ -336,7 +346,35 @@ class _Desk:
 
 def _errand(request: dict[str, Any]) -> str:
     """What is wanted, in a form to compare."""
-    return json.dumps([request.get(key) for key in ("argv", "user", "open")])
+    return json.dumps([request.get(key) for key in ("argv", "user", "open", "guardian")])
+
+
+def _request(packet: bytes, descriptors: int) -> dict[str, Any]:
+    """Read a request that brings so many descriptors.
+
+    Raises:
+        ValueError, RecursionError: it is none; the text of the first says so.
+    """
+    request: Any = json.loads(packet)
+    match request:
+        case {"promise": None | dict(), **more}:
+            right = not more
+        case {"guardian": [str(), int(), int(), [*groups]], **more}:
+            right = not more and descriptors == 3 and all(isinstance(each, int) for each in groups)
+        case {"run": int(), "argv": [*words], "user": None | str(), **more}:
+            right = not more and descriptors <= 1 and words != [] and all(isinstance(each, str) for each in words)
+        case {"run": int(), "open": str(), **more}:
+            right = not more and descriptors <= 1
+        case _:
+            right = False
+    if not right:
+        raise ValueError(f"it does not have the form of one, or not its descriptors ({descriptors} came)")
+    return request
+
+
+def _complain(text: str) -> None:
+    with contextlib.suppress(OSError):
+        os.write(2, f"{_NAME.decode()}: {text}\n".encode())
 
 
 def _kill(program: _Program) -> None:

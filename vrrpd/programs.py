@@ -129,10 +129,10 @@ class LauncherClient:
         return run.opened
 
     def promise(self, errands: Iterable[Mapping[str, Any]]) -> None:
-        """Tell the launcher all that will be asked of it with more rights than ours; blocks, for the start.
+        """Tell the launcher all that will be asked of it; blocks, for the start.
 
         Args:
-            errands: `argv` and `user` of a program, or `open` and the path of a file.
+            errands: `argv` and `user` of a program, `open` and the path of a file, or `guardian` and its account.
         """
         self._channel.setblocking(True)
         try:
@@ -147,7 +147,7 @@ class LauncherClient:
         """Have the launcher become a guardian in a fork of itself.
 
         Args:
-            who: the user that it is to be.
+            who: the user that it is to be, as promised.
             descriptors: its channel, the shared memory, and our pidfd.
 
         Raises:

@@ -7,7 +7,7 @@ and each keeps as much of what was granted as it needs.
 
 Capabilities belong to threads, so all of this happens before there is a second one. What is given away cannot be had
 back: the bounding set shrinks as well, and no program can bring anything new (no_new_privs). The launcher keeps both,
-because what root's programs may do is theirs to know.
+because what programs with a `user` may do is theirs to know; the others are forbidden to have more.
 
 Standard library only, and little of it: the launcher is forked for every program.
 
@@ -195,6 +195,11 @@ def settle(who: Account, capabilities: Capability) -> None:
     _prctl(_PR_SET_KEEPCAPS, 1)
     become(who)
     keep(capabilities)
+    forbid_more()
+
+
+def forbid_more() -> None:
+    """Have no program of ours, or of theirs, add rights to what it is started with, be it setuid or otherwise."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 

@@ -9,10 +9,12 @@ import sys
 
 import pytest
 import trio
+import trio.testing
 
+from tests.squatting import squatter
 from vrrpd.control.client import Connection
 from vrrpd.control.holder import NAME, holder_of
-from vrrpd.control.lock import NamespaceLock
+from vrrpd.control.lock import NamespaceLock, NameTakenError
 from vrrpd.errors import VrrpdError
 
 
@@ -47,10 +49,58 @@ def test_a_first_agent_that_hangs_is_named_all_the_same(name: str) -> None:
     )
 
 
-def test_a_stranger_under_the_name_is_no_crash(name: str) -> None:
+def test_a_stranger_who_does_not_listen_is_no_agent(name: str) -> None:
     with socket.socket(socket.AF_UNIX) as stranger:
         stranger.bind(name)
-        assert "pid unknown" in second(name)
+        with pytest.raises(
+            NameTakenError, match=r"somebody who does not listen has taken .*pid unknown.*; find it with"
+        ):
+            NamespaceLock("/run/second.sock", name)
+
+
+def test_another_user_who_has_taken_the_name_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vrrpd.control.client.holder_of", lambda: holder_of(name))
+    with squatter(name) as pid:
+        with pytest.raises(NameTakenError) as raised:
+            NamespaceLock("/run/second.sock", name)
+        asked = nobody_at("/run/nowhere/second.sock")
+    who = f"user 65534 has taken the name @{name[1:]} (pid {pid}); end that process: kill {pid}"
+    assert str(raised.value) == who
+    assert asked == f"no agent runs at /run/nowhere/second.sock, and none can start: {who}"
+
+
+@pytest.mark.parametrize(
+    ("control", "said"),
+    [
+        (
+            "/run/a; b",
+            "pid {pid}, control socket /run/a; b; stop it, or ask it with: vrrpd status --control '/run/a; b'",
+        ),
+        ("/run/\x1b[31m", "pid {pid}; stop it, or ask it with: vrrpd status"),
+    ],
+)
+async def test_what_a_holder_says_can_be_printed_and_pasted(name: str, control: str, said: str) -> None:
+    with NamespaceLock(control, name) as lock:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lock.answer)
+            text = await trio.to_thread.run_sync(second, name)
+            nursery.cancel_scope.cancel()
+    assert text.endswith(said.format(pid=os.getpid()))
+
+
+async def test_a_flood_of_callers_waits_for_the_agent(name: str, autojump_clock: trio.testing.MockClock) -> None:
+    began = trio.current_time()
+    with NamespaceLock("/run/first.sock", name) as lock:
+        callers = [socket.socket(socket.AF_UNIX) for _ in range(8)]
+        for caller in callers:
+            caller.connect(name)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lock.answer)
+            for caller in callers:
+                await trio.lowlevel.wait_readable(caller)
+                caller.close()
+            nursery.cancel_scope.cancel()
+    assert trio.current_time() - began >= 0.07
 
 
 def test_the_lock_is_free_again_when_its_holder_is_gone(name: str) -> None:

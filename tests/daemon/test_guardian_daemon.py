@@ -11,6 +11,8 @@ import pytest
 from tests.daemon.conftest import PATIENCE_S, Child, Namespace, child_of
 from tests.daemon.test_launcher_daemon import gone
 from tests.daemon.watching import Watch
+from tests.squatting import squatter
+from vrrpd.control.holder import NAME
 
 pytestmark = pytest.mark.netns
 
@@ -148,6 +150,20 @@ def test_a_guardian_that_was_stopped_does_not_speak_for_the_next_agent(node: Nam
     assert router["counters"]["transitions"] == 2, "to Backup, to Active, and nothing since"
     assert "address_stolen" not in {each["code"] for each in router["alarms"]}
     assert node.holds(VIP)
+
+
+def test_another_user_who_has_taken_the_name_of_agents_keeps_no_guardian_from_handing_over(node: Namespace) -> None:
+    agent = node.agent(FILE % "1s")
+    agent.becomes("active")
+    guardian = agent.guardian()
+    node.run("kill", "-STOP", str(guardian))
+    agent.signal(signal.SIGKILL)
+    agent.ends()
+    with squatter(NAME, "ip", "netns", "exec", node.name):
+        assert node.holds(VIP)
+        node.run("kill", "-CONT", str(guardian))
+        gone([guardian])
+    assert not node.holds(VIP)
 
 
 def test_an_agent_that_was_stopped_itself_keeps_its_guardian(node: Namespace) -> None:

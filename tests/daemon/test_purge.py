@@ -8,6 +8,8 @@ import sys
 import pytest
 
 from tests.daemon.conftest import Namespace
+from tests.squatting import squatter
+from vrrpd.control.holder import NAME
 
 pytestmark = pytest.mark.netns
 
@@ -54,3 +56,12 @@ def test_it_is_refused_while_an_agent_lives(node: Namespace) -> None:
     assert done.returncode == 1
     assert f"an agent already runs in this network namespace: pid {agent.process.pid}" in done.stderr
     assert node.holds("10.79.0.100/24")
+
+
+def test_another_user_who_has_taken_the_name_of_agents_does_not_stop_it(node: Namespace) -> None:
+    node.run(sys.executable, "-c", LEAVE_BEHIND)
+    with squatter(NAME, "ip", "netns", "exec", node.name) as pid:
+        done = purge(node)
+    assert done.returncode == 0
+    assert f"user 65534 has taken the name @vrrpd (pid {pid})" in done.stderr
+    assert not node.holds("10.79.0.100/24")

@@ -6,6 +6,7 @@ robbed of what it holds, so then nothing is done; and none can start while the a
 
 from __future__ import annotations
 
+import contextlib
 import errno
 
 import click
@@ -24,10 +25,15 @@ Exit status: 0 nothing of an agent is here any more; 1 an agent lives in this ne
 @click.command(epilog=_EPILOG)
 def purge() -> None:
     """Remove every address that an agent has left behind in this network namespace."""
-    from vrrpd.control.lock import NamespaceLock  # noqa: PLC0415 - `vrrpd purge --help` needs none of these
+    from vrrpd.control.lock import NamespaceLock, NameTakenError  # noqa: PLC0415 - `--help` needs none of these
     from vrrpd.linux.netlink import Netlink, NetlinkError, encode_remove, reason  # noqa: PLC0415
 
-    with NamespaceLock(""), Netlink() as netlink:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(NamespaceLock(""))
+        except NameTakenError as error:  # no agent lives here, and none can start
+            click.echo(f"warning: {error}", err=True)
+        netlink = stack.enter_context(Netlink())
         orphans = [address for address in netlink.dump().addresses if address.ours]
         codes = netlink.apply([encode_remove(each.address, each.index) for each in orphans])
         for each, code in zip(orphans, codes, strict=True):

@@ -117,6 +117,8 @@ def _explain(path: str, error: OSError) -> VrrpdError:
 def _nobody(path: str) -> VrrpdError:
     """Nobody listens at this path; the lock of the network namespace knows whether an agent runs all the same."""
     holder = holder_of()
+    if holder.stranger:
+        return NoAgentError(f"no agent runs at {path}, and none can start: {holder.stranger}; {holder.mend}")
     if holder.control is None:
         mend = "start one with: vrrpd run, or name another socket with --control"
         return NoAgentError(f"no agent runs at {path}; {mend}")

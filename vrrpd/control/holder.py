@@ -6,6 +6,8 @@ Standard library only: `vrrpd status` has a fifth of a second (see `client`). Th
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import socket
 import struct
 import time
@@ -26,11 +28,13 @@ class Holder:
 
     Attributes:
         pid: its process id; 0 where it lives in a process id namespace that we cannot see into.
-        control: its control socket; None where it did not say in time.
+        control: its control socket; None where it did not say in time, or is not to be believed.
+        stranger: who has taken the name without being root, us or the user of agents, for people; "" for an agent.
     """
 
     pid: int
     control: str | None
+    stranger: str = ""
 
     @property
     def who(self) -> str:
@@ -40,18 +44,51 @@ class Holder:
 
     @property
     def mend(self) -> str:
-        """The command that asks it."""
-        return f"vrrpd status --control {self.control}" if self.control else "vrrpd status"
+        """The command that asks it, or what to do about a stranger."""
+        if self.stranger:
+            return f"end that process: kill {self.pid}" if self.pid else "find it with: ss -xap | grep @vrrpd"
+        import shlex  # noqa: PLC0415 - for the few who read this
+
+        return f"vrrpd status --control {shlex.quote(self.control)}" if self.control else "vrrpd status"
 
 
-def holder_of(name: str = NAME) -> Holder:
-    """Ask the holder who it is; all unknown where nobody answers."""
+def holder_of(name: str = NAME, *, taken: bool = False) -> Holder:
+    """Ask the holder who it is; all unknown where nobody answers.
+
+    Args:
+        name: the abstract name.
+        taken: whether somebody is known to have it; an agent would listen.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking, contextlib.suppress(OSError):
-        asking.settimeout(_DEADLINE)
-        asking.connect(name)
-        pid, _, _ = struct.unpack("3i", asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        # Not `settimeout`: it would not wait for a place in a queue that is full (unix(7): EAGAIN).
+        asking.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", 0, round(_DEADLINE * 1_000_000)))
+        refused = asking.connect_ex(name)
+        if refused == errno.ECONNREFUSED and taken:
+            return Holder(0, None, f"somebody who does not listen has taken the name {_shown(name)} (pid unknown)")
+        if refused:
+            return Holder(0, None)
+        pid, uid, _ = struct.unpack("3i", asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        if not _may_be_agent(uid):
+            return Holder(pid, None, f"user {uid} has taken the name {_shown(name)} (pid {pid or 'unknown'})")
         return Holder(pid, _control(asking))
     return Holder(0, None)
+
+
+def _may_be_agent(uid: int) -> bool:
+    """Whether agents are started by this user: root, the user of agents, or whoever we are."""
+    import pwd  # noqa: PLC0415 - as `rights`: not for a command that is answered
+
+    from vrrpd.rights import OWN_USER  # noqa: PLC0415
+
+    if uid in {0, os.getuid()}:
+        return True
+    with contextlib.suppress(KeyError):
+        return uid == pwd.getpwnam(OWN_USER).pw_uid
+    return False
+
+
+def _shown(name: str) -> str:
+    return name.replace("\0", "@", 1)
 
 
 def _control(asking: socket.socket) -> str | None:
@@ -66,5 +103,5 @@ def _control(asking: socket.socket) -> str | None:
                 return None
             line += piece
         said: Any = messages.decode(line).get("control")
-        return said if isinstance(said, str) else None
+        return said if isinstance(said, str) and said.isprintable() else None
     return None

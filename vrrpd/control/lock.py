@@ -5,12 +5,14 @@ abstract unix socket `@vrrpd`: the kernel keeps abstract names apart by network 
 matters here, and a name goes with its holder however that ends, so that no stale lock is possible (unix(7)).
 
 Whoever is refused learns why: the kernel tells the holder's process id (SO_PEERCRED), and the holder answers every
-connection with one line that names its control socket.
+connection with one line that names its control socket. Anybody may take the name first, and so keep agents from
+starting; what he says is not believed, but he is named.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 from typing import Never, Self
 
@@ -21,7 +23,12 @@ from vrrpd.control.holder import NAME, holder_of
 from vrrpd.errors import VrrpdError
 
 _PAUSE = 0.2  # seconds
+_PACE = 0.01  # seconds after each answer: whoever floods us with connections waits for us, not our loop for the flood
 _BACKLOG = 8
+
+
+class NameTakenError(VrrpdError):
+    """The lock is held by somebody who is no agent, so that no agent can start."""
 
 
 class NamespaceLock:
@@ -32,6 +39,7 @@ class NamespaceLock:
         name: the abstract name.
 
     Raises:
+        NameTakenError: somebody who is no agent has taken the name; the text names the user.
         VrrpdError: another agent holds the lock; the text names its process and its control socket.
     """
 
@@ -43,7 +51,9 @@ class NamespaceLock:
             self._socket.listen(_BACKLOG)
         except OSError as error:
             self._socket.close()
-            holder = holder_of(name)
+            holder = holder_of(name, taken=error.errno == errno.EADDRINUSE)
+            if holder.stranger:
+                raise NameTakenError(f"{holder.stranger}; {holder.mend}") from error
             who = f"an agent already runs in this network namespace: {holder.who}"
             raise VrrpdError(f"{who}; stop it, or ask it with: {holder.mend}") from error
         self._socket.setblocking(False)
@@ -70,3 +80,4 @@ class NamespaceLock:
             with client, contextlib.suppress(OSError):
                 client.setblocking(False)
                 client.send(self._line)
+            await trio.sleep(_PACE)
