@@ -155,3 +155,15 @@ def nobody_at(path: str) -> str:
     with pytest.raises(VrrpdError) as raised:
         Connection(path)
     return str(raised.value)
+
+
+def test_an_agent_of_another_user_is_one_by_what_it_may_do(name: str) -> None:
+    into = (
+        "setpriv",
+        "--inh-caps=+net_admin,+setuid,+setgid",
+        "--ambient-caps=+net_admin",
+        "--reuid=65534",
+        "--clear-groups",
+    )
+    with squatter(name, *into) as pid:
+        assert second(name).startswith(f"an agent already runs in this network namespace: pid {pid}")

@@ -12,6 +12,7 @@ import socket
 import struct
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from vrrpd.control import messages
@@ -19,6 +20,7 @@ from vrrpd.control import messages
 NAME = "\0vrrpd"
 """The abstract name, written `@vrrpd` by ss and lsof."""
 
+_CAP_NET_ADMIN = 12  # linux/capability.h
 _DEADLINE = 0.2  # how long whoever asks waits for the holder's line, in seconds
 
 
@@ -29,7 +31,7 @@ class Holder:
     Attributes:
         pid: its process id; 0 where it lives in a process id namespace that we cannot see into.
         control: its control socket; None where it did not say in time, or is not to be believed.
-        stranger: who has taken the name without being root, us or the user of agents, for people; "" for an agent.
+        stranger: who has taken the name and cannot be an agent, for people; "" for an agent.
     """
 
     pid: int
@@ -68,23 +70,22 @@ def holder_of(name: str = NAME, *, taken: bool = False) -> Holder:
         if refused:
             return Holder(0, None)
         pid, uid, _ = struct.unpack("3i", asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        if not _may_be_agent(uid):
+        if not _may_be_agent(pid, uid):
             return Holder(pid, None, f"user {uid} has taken the name {_shown(name)} (pid {pid or 'unknown'})")
         return Holder(pid, _control(asking))
     return Holder(0, None)
 
 
-def _may_be_agent(uid: int) -> bool:
-    """Whether agents are started by this user: root, the user of agents, or whoever we are."""
-    import pwd  # noqa: PLC0415 - as `rights`: not for a command that is answered
+def _may_be_agent(pid: int, uid: int) -> bool:
+    """Whether it is root's or ours, or may change addresses, as an agent of whatever user can and nobody else does."""
+    return uid in {0, os.getuid()} or bool(_capabilities(pid) >> _CAP_NET_ADMIN & 1)
 
-    from vrrpd.rights import OWN_USER  # noqa: PLC0415
 
-    if uid in {0, os.getuid()}:
-        return True
-    with contextlib.suppress(KeyError):
-        return uid == pwd.getpwnam(OWN_USER).pw_uid
-    return False
+def _capabilities(pid: int) -> int:
+    """Its effective ones; none where it cannot be seen."""
+    with contextlib.suppress(OSError), Path(f"/proc/{pid}/status").open() as lines:
+        return next((int(line.split()[1], 16) for line in lines if line.startswith("CapEff:")), 0)
+    return 0
 
 
 def _shown(name: str) -> str:
