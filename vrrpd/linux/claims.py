@@ -38,15 +38,13 @@ from vrrpd.linux.packet_socket import (
     attach,
     close_aside,
     open_packet_socket,
-    readable,
+    read_frames,
 )
 from vrrpd.linux.send_error import SendError, send_error
 from vrrpd.proto.settings import Address
 
 _ETHERNET = 14  # length of its header
 _ICMPV6, _ADVERTISEMENT = 58, 136
-_LARGEST = 2048
-_READS_AT_ONCE = 64
 _MOST_RANGES = 32  # what the kernel compiles in 100 us; the 4096 instructions that it takes cost it 10 ms
 
 _KEEP, _DROP = (RETURN, 0, 0, 0xFFFF), (RETURN, 0, 0, 0)
@@ -140,8 +138,8 @@ class ClaimListener:
         A link that goes down ends nothing: the next claim comes when it is up again.
         """
         while True:
-            await readable(self._socket)
-            claims = self._drain()
+            frames = await read_frames(self._socket)
+            claims = [Claim(self._form, *found) for each in frames if (found := self._kind.parse(each)) is not None]
             if claims:
                 return claims
 
@@ -156,20 +154,6 @@ class ClaimListener:
     def close(self) -> None:
         """Close the socket; whoever waits gets `trio.ClosedResourceError`."""
         close_aside(self._socket)
-
-    def _drain(self) -> list[Claim]:
-        claims: list[Claim] = []
-        for _ in range(_READS_AT_ONCE):
-            try:
-                frame = self._socket.recv(_LARGEST)
-            except BlockingIOError:
-                break
-            except OSError:
-                continue  # ENETDOWN, told once when the interface goes down
-            found = self._kind.parse(frame)
-            if found is not None:
-                claims.append(Claim(self._form, *found))
-        return claims
 
 
 def _program(kind: _Kind, addresses: Iterable[Address]) -> list[Instruction]:

@@ -26,7 +26,7 @@ from vrrpd.linux.packet_socket import (
     Instruction,
     close_aside,
     open_packet_socket,
-    readable,
+    read_frames,
 )
 from vrrpd.proto.settings import Family
 
@@ -54,9 +54,6 @@ _ADVERTISEMENTS: tuple[Instruction, ...] = (
     _KEEP,
     _DROP,
 )
-
-_LARGEST = 2048
-_READS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,28 +109,14 @@ class Listener:
         A link that goes down ends nothing: the next answer comes when it is up again.
         """
         while True:
-            await readable(self._socket)
-            answers = self._drain()
+            frames = await read_frames(self._socket)
+            answers = [answer for each in frames if (answer := self._parse(each)) is not None]
             if answers:
                 return answers
 
     def close(self) -> None:
         """Close the socket; whoever waits gets `trio.ClosedResourceError`."""
         close_aside(self._socket)
-
-    def _drain(self) -> list[Answer]:
-        answers: list[Answer] = []
-        for _ in range(_READS_AT_ONCE):
-            try:
-                frame = self._socket.recv(_LARGEST)
-            except BlockingIOError:
-                break
-            except OSError:
-                continue  # ENETDOWN, told once when the interface goes down
-            answer = self._parse(frame)
-            if answer is not None:
-                answers.append(answer)
-        return answers
 
 
 def parse_arp_reply(frame: bytes) -> ArpReply | None:

@@ -28,6 +28,8 @@ import trio
 from vrrpd.errors import VrrpdError
 
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
+_LARGEST = 2048
+_READS_AT_ONCE = 64
 
 Instruction: TypeAlias = tuple[int, int, int, int]
 """struct sock_filter: operation, jump if true, jump if false, operand."""
@@ -69,8 +71,8 @@ def attach(opened: socket.socket, program: Sequence[Instruction]) -> None:
     opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_program)
 
 
-async def readable(packet: socket.socket) -> None:
-    """Return once there is something to read.
+async def read_frames(packet: socket.socket) -> list[bytes]:
+    """Wait for frames; at most 64, in order of arrival, none where all that came was the news of a link that went down.
 
     Raises:
         trio.ClosedResourceError: the socket was closed, be it before this call.
@@ -78,6 +80,15 @@ async def readable(packet: socket.socket) -> None:
     if packet.fileno() < 0:
         raise trio.ClosedResourceError
     await trio.lowlevel.wait_readable(packet)
+    frames: list[bytes] = []
+    for _ in range(_READS_AT_ONCE):
+        try:
+            frames.append(packet.recv(_LARGEST))
+        except BlockingIOError:
+            break
+        except OSError:
+            continue  # ENETDOWN, told once when the interface goes down
+    return frames
 
 
 def close_aside(packet: socket.socket) -> None:

@@ -153,7 +153,7 @@ class Addresses:
         This may be old news, told after the address was put back already. So it stays ours until we have removed it:
         asking for one removal too many is harmless, forgetting one leaves a second holder.
         """
-        keys = {(gone.index, str(gone.address))}
+        keys = {gone.key}
         if not gone.ours:  # somebody else's may have stood there with another prefix length
             ip = gone.address.ip
             keys |= {k for k, (p, _) in self._wanted.items() if k[0] == gone.index and p.address.address.ip == ip}
@@ -162,21 +162,19 @@ class Addresses:
 
     def changed(self, taken: KernelAddress) -> None:
         """Somebody took our tag and its lifetime from an address that we hold: no net would catch it any more."""
-        key = taken.index, str(taken.address)
-        if key in self._wanted and key in self._ours:
-            self._taken.add(key)
+        if taken.key in self._wanted and taken.key in self._ours:
+            self._taken.add(taken.key)
             self._wake()
 
     def ran_out(self, gone: KernelAddress) -> bool:
         """Whether the kernel removed it because we did not renew it."""
-        return self._leases.ran_out((gone.index, str(gone.address)), self._kernel.clock.now())
+        return self._leases.ran_out(gone.key, self._kernel.clock.now())
 
     def refused(self, address: KernelAddress) -> None:
         """Duplicate address detection has found one of ours elsewhere, and the kernel does not use it: once more."""
-        key = address.index, str(address.address)
-        if key in self._wanted and key in self._ours:
-            self._refused.add(key)
-            self._note(self._wanted[key][0])
+        if address.key in self._wanted and address.key in self._ours:
+            self._refused.add(address.key)
+            self._note(self._wanted[address.key][0])
 
     def gone(self, link: Link) -> None:
         """An interface was deleted with all that was on it."""
@@ -279,7 +277,7 @@ class Addresses:
         removed = codes[: len(removes)]
         added = codes[len(removes) :][: len(adds)] if ups else [errno.ECANCELED] * len(adds)
         snapshot = self._read() if errno.EEXIST in added else None
-        tagged = None if snapshot is None else {(a.index, str(a.address)) for a in snapshot.addresses if a.ours}
+        tagged = None if snapshot is None else {a.key for a in snapshot.addresses if a.ours}
         return removed, [_outcome(each, code, tagged) for each, code in zip(adds, added, strict=True)]
 
     def _read(self) -> Snapshot | None:
@@ -326,15 +324,15 @@ class Addresses:
 
     def _reconcile(self, snapshot: Snapshot) -> None:
         """After a full reading: remove our orphans, add what is wanted and missing."""
-        tagged = {(a.index, str(a.address)) for a in snapshot.addresses if a.ours}
-        there = {(a.index, str(a.address)) for a in snapshot.addresses}
+        tagged = {a.key for a in snapshot.addresses if a.ours}
+        there = {a.key for a in snapshot.addresses}
         self._ours = tagged | (self._ours & there)  # somebody may have cleared our tag meanwhile
         for key, (each, _) in self._wanted.items():
             if key not in self._ours:
                 self._note(each)
         links = {link.index: link for link in snapshot.links}
         for a in snapshot.addresses:
-            if a.ours and (a.index, str(a.address)) not in self._wanted and a.index in links:
+            if a.ours and a.key not in self._wanted and a.index in links:
                 orphan = SharedAddress(a.address, a.device, None, a.scope, advertise=False)
                 self._note(place(orphan, links[a.index]))
 

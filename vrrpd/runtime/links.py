@@ -42,7 +42,7 @@ class Links:
     def replace(self, snapshot: Snapshot) -> None:
         """Take a full reading."""
         self._by_index = {link.index: link for link in snapshot.links}
-        self.addresses = {_key(each): each for each in snapshot.addresses}
+        self.addresses = {each.key: each for each in snapshot.addresses}
         self._tell()
 
     def update(self, event: Event) -> None:
@@ -56,9 +56,9 @@ class Links:
                 self.addresses = {key: a for key, a in self.addresses.items() if a.index != link.index}
                 self._tell()
             case AddressAdded(address):
-                self.addresses[_key(address)] = address
+                self.addresses[address.key] = address
             case AddressRemoved(address):
-                self.addresses.pop(_key(address), None)
+                self.addresses.pop(address.key, None)
             case Overrun():
                 pass
 
@@ -139,7 +139,3 @@ def host_facts(snapshot: Snapshot) -> HostFacts:
 
 def _may_be_source(address: KernelAddress) -> bool:
     return not (address.ours or address.tentative or address.failed or address.deprecated)
-
-
-def _key(address: KernelAddress) -> tuple[int, str]:
-    return address.index, str(address.address)

@@ -200,8 +200,9 @@ class Router:
             core.counters.dropped[verdict.reason] += 1
             self.remarks.refused(self.members[index], datagram, verdict, now)
             self._witnesses[index].refused(core, datagram, verdict, now)
-            if priority_of(datagram) and doubts.may_be_peer(self.members[index].spec, datagram.source, verdict):
-                self._doubt(index, Unproven(datagram.source, priority_of(datagram), verdict.authentic), now)
+            priority = priority_of(datagram)
+            if priority and doubts.may_be_peer(self.members[index].spec, datagram.source, verdict):
+                self._doubt(index, Unproven(datagram.source, priority, verdict.authentic), now)
             return False
         event, before = Received(verdict.advert, datagram.source, verdict.dialect), core.state
         self._perform(self.group.received(index, event, now))
@@ -229,8 +230,8 @@ class Router:
 
     def holds(self, address: KernelAddress) -> bool:
         """Whether this address is one that we hold, as far as we know."""
-        key = address.index, str(address.address)
-        return any(o.standing is Standing.HELD and k == key for m in self.members for k, o in m.outcomes.items())
+        found = (member.outcomes.get(address.key) for member in self.members)
+        return any(outcome is not None and outcome.standing is Standing.HELD for outcome in found)
 
     def robbed(self, address: KernelAddress, deed: str) -> bool:
         """Somebody removed an address that we hold, or made it his own; True where it is worth putting back."""

@@ -159,6 +159,11 @@ class KernelAddress:
     label: str | None
     permanent: bool
 
+    @property
+    def key(self) -> tuple[int, str]:
+        """How the kernel's tables name it: interface, and address with prefix length."""
+        return self.index, str(self.address)
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
