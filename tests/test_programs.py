@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from vrrpd.checks.base import CannotStartError, Finished
+from vrrpd.errands import CannotStartError, Finished
 from vrrpd.launcher import Launcher
 from vrrpd.programs import LauncherClient
 
@@ -231,3 +231,11 @@ async def test_a_launcher_that_dies_is_noticed_and_fails_every_run(
     ]
     assert descriptors() == before
     await ends("62.75")
+
+
+async def test_what_is_added_to_the_environment_is_all_there_is_beside_path_and_language(
+    programs: LauncherClient,
+) -> None:
+    done = await programs.run(["/usr/bin/env"], environment={"VRRPD_NODE": "lb1"})
+    names = {line.partition("=")[0] for line in done.output.decode().splitlines()}
+    assert names == {"PATH", "LANG", "VRRPD_NODE"}

@@ -30,10 +30,11 @@ and the user of the guardian are those that were promised, and no others: the ag
 hears anything of the network, and then that it has said everything. What is no request is logged and dropped.
 
 A program gets: a session and process group of its own, `/` as its directory, nothing on its standard input, the pipe as
-output and error, no other descriptor, default signals, PATH and LANG=C alone as its environment, and the rights of an
-unprivileged user, to which no setuid program adds any (no_new_privs), unless a user is named. Users and their groups
-are looked up once. The session is what is killed: children in process groups of their own (`timeout`) belong to it,
-those in sessions of their own (`setsid`) do not.
+output and error, no other descriptor, default signals, PATH, LANG=C and what the request adds as its environment, and
+the rights of an unprivileged user, to which no setuid program adds any (no_new_privs), unless a user is named. Users
+and their groups are looked up once. What is added has names that begin with VRRPD_, which change nothing about how a
+program of root's is loaded, whoever asks. The session is what is killed: children in process groups of their own
+(`timeout`) belong to it, those in sessions of their own (`setsid`) do not.
 
 Has its own session and does not react to INT, TERM and HUP: the agent's goodbye is the end of its socket.
 
@@ -71,6 +72,7 @@ REQUEST_LIMIT: Final = 65536
 """Bytes of the longest request."""
 
 _ENVIRONMENT: Final = {"PATH": PATH, "LANG": "C"}
+_OURS: Final = "VRRPD_"  # what the names of further variables begin with
 _NAME: Final = b"vrrpd-launcher"  # at most 15 characters: TASK_COMM_LEN less the final zero
 _CHANNEL: Final = 3  # descriptor of our end
 _UNMOVED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -307,7 +309,7 @@ class _Desk:
                 rights.forbid_more()
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # after the change of user, which clears it
             argv: list[str] = request["argv"]
-            os.execvpe(argv[0], argv, _ENVIRONMENT)  # noqa: S606 - there is no shell, on purpose
+            os.execvpe(argv[0], argv, {**request.get("env", {}), **_ENVIRONMENT})  # noqa: S606 - there is no shell, on purpose
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not get into the loop of the launcher
             self._answer({"run": request["run"], "failed": _reason(error)})
         os._exit(_NOT_STARTED)
@@ -362,7 +364,9 @@ def _request(packet: bytes, descriptors: int) -> dict[str, Any]:
         case {"guardian": [str(), int(), int(), [*groups]], **more}:
             right = not more and descriptors == 3 and all(isinstance(each, int) for each in groups)
         case {"run": int(), "argv": [*words], "user": None | str(), **more}:
+            added = more.pop("env", {})
             right = not more and descriptors <= 1 and words != [] and all(isinstance(each, str) for each in words)
+            right = right and _harmless(added)
         case {"run": int(), "open": str(), **more}:
             right = not more and descriptors <= 1
         case _:
@@ -370,6 +374,15 @@ def _request(packet: bytes, descriptors: int) -> dict[str, Any]:
     if not right:
         raise ValueError(f"it does not have the form of one, or not its descriptors ({descriptors} came)")
     return request
+
+
+def _harmless(environment: Any) -> bool:
+    """Whether these are variables, and of ours alone."""
+    match environment:
+        case {**variables}:
+            return all(str(name).startswith(_OURS) and isinstance(value, str) for name, value in variables.items())
+        case _:
+            return False
 
 
 def _complain(text: str) -> None:

@@ -27,7 +27,7 @@ from typing import Any, TypeAlias
 
 import trio
 
-from vrrpd.checks.base import CannotStartError, Finished, LauncherGoneError
+from vrrpd.errands import CannotStartError, Finished, LauncherGoneError
 from vrrpd.launcher import REQUEST_LIMIT, Launcher
 from vrrpd.rights import Account
 
@@ -98,19 +98,22 @@ class LauncherClient:
                 return
             self._hear(json.loads(packet), descriptors)
 
-    async def run(self, argv: Sequence[str], *, user: str | None = None) -> Finished:
+    async def run(
+        self, argv: Sequence[str], *, user: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> Finished:
         """Run a program to its end, in a process group of its own; cancelled, the whole group is killed.
 
         Args:
             argv: the program, by its absolute path or by a name that the launcher's PATH leads to, and its arguments.
             user: whose rights it has; None for those of nobody in particular.
+            environment: further variables, whose names begin with VRRPD_.
 
         Raises:
             CannotStartError: the text names the cause.
             OSError: there is no descriptor left for its output.
         """
         command = (tuple(argv), user)
-        run, output = await self._go(command, {"argv": argv, "user": user})
+        run, output = await self._go(command, {"argv": argv, "user": user, "env": {**(environment or {})}})
         return Finished(run.status, output)
 
     async def open(self, path: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from vrrpd.checks.base import CannotStartError, Finished, Host
+from vrrpd.checks.base import Host
+from vrrpd.errands import CannotStartError, Finished
 
 Talk = Callable[[trio.SocketStream], Awaitable[None]]
 Serve = Callable[[Talk], AbstractAsyncContextManager[int]]
@@ -90,9 +91,11 @@ def children(tmp_path: Path) -> Iterator[Children]:
 class DirectPrograms:
     """Starts programs itself, with the rights of the tests."""
 
-    async def run(self, argv: Sequence[str], *, user: str | None = None) -> Finished:
+    async def run(
+        self, argv: Sequence[str], *, user: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> Finished:
         try:
-            done = await trio.run_process(argv, capture_stdout=True, check=False)
+            done = await trio.run_process(argv, capture_stdout=True, check=False, env={**(environment or {})} or None)
         except OSError as error:
             raise CannotStartError(str(error)) from error
         return Finished(done.returncode, done.stdout)

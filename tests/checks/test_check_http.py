@@ -6,7 +6,7 @@ import contextlib
 import os
 import ssl
 import subprocess
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -17,8 +17,9 @@ import pytest
 import trio
 from pydantic import ValidationError
 
-from vrrpd.checks.base import CannotStartError, Finished, Host, Result
+from vrrpd.checks.base import Host, Result
 from vrrpd.checks.http import BODY_LIMIT, OPTIONS, HttpCheck, inspect
+from vrrpd.errands import CannotStartError, Finished
 from vrrpd.rights import account, acting_as
 
 Talk = Callable[[trio.SocketStream], Awaitable[None]]
@@ -45,8 +46,10 @@ class Opener:
     def __init__(self, files: dict[str, int]) -> None:
         self.files = files
 
-    async def run(self, argv: Sequence[str], *, user: str | None = None) -> Finished:
-        raise NotImplementedError(argv, user)
+    async def run(
+        self, argv: Sequence[str], *, user: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> Finished:
+        raise NotImplementedError(argv, user, environment)
 
     async def open(self, path: str) -> int:
         if path not in self.files:

@@ -17,12 +17,13 @@ failed probe like any other, so detection takes at most fall x interval + timeou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Never, Protocol, TypeAlias, runtime_checkable
 
 import trio
 
+from vrrpd.errands import Programs
 from vrrpd.proto.timers import MS, SECOND
 
 SETTLING = 100 * MS
@@ -48,27 +49,6 @@ class Result:
     value: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """How a program ended.
-
-    Attributes:
-        status: exit status, or the negative number of the signal that ended it.
-        output: the end of what it wrote to its standard output and error.
-    """
-
-    status: int
-    output: bytes
-
-
-class CannotStartError(Exception):
-    """A program cannot be started; the text says why."""
-
-
-class LauncherGoneError(CannotStartError):
-    """No program can be started at all, because what starts them has ended: no fault of the program or the service."""
-
-
 class Check(Protocol):
     """A kind of health check, built once from its options and probed again and again."""
 
@@ -77,30 +57,6 @@ class Check(Protocol):
 
         Bad news is a `Result`, never an exception. The runner owns the deadline: it cancels a probe at its timeout,
         so that every wait in here must be one that can be cancelled, and leaves nothing behind when it is.
-        """
-        ...
-
-
-class Programs(Protocol):
-    """Starts programs, as another user where that is asked for; see `vrrpd.launcher`."""
-
-    async def run(self, argv: Sequence[str], *, user: str | None = None) -> Finished:
-        """Run a program to its end, in a process group of its own; cancelled, the whole group is killed.
-
-        Args:
-            argv: the program by its absolute path, and its arguments.
-            user: whose rights it has; None for those of nobody in particular.
-
-        Raises:
-            CannotStartError: the text names the cause.
-        """
-        ...
-
-    async def open(self, path: str) -> int:
-        """Open a file that only root may read, where the configuration names it; the caller closes the descriptor.
-
-        Raises:
-            CannotStartError: the text names the cause.
         """
         ...
 

@@ -14,7 +14,7 @@ import ssl
 
 import trio
 
-from vrrpd.checks.base import CannotStartError, Programs
+from vrrpd.errands import CannotStartError, Programs
 
 _LIMIT = 4 << 20  # bytes that are read of a file of certificates; the system's have a quarter of a megabyte
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vrrpd.errors import VrrpdError
@@ -30,6 +30,18 @@ _SCRIPTS = 5  # scripts that are each other's interpreter: execve(2)
 _FIRST_LINE = 256  # bytes of a script that the kernel looks at
 _OTHERS, _GROUP, _OWNER = 0, 3, 6  # shifts of the three digits of a mode
 _ACL = "system.posix_acl_access"
+
+
+def trouble(command: Sequence[str], user: str | None) -> str | None:
+    """What keeps a user from running a command, or lets others change it or a file it is given; None: nothing. Blocks.
+
+    Args:
+        command: a program and its arguments; see `problem`.
+        user: whose rights it is to have; None for an unprivileged user.
+    """
+    program, *arguments = command
+    given = (exposure(each, user) for each in arguments if each.startswith("/"))
+    return problem(program, user) or next((wrong for wrong in given if wrong), None)
 
 
 def problem(program: str, user: str | None) -> str | None:
