@@ -134,6 +134,24 @@ def weight() -> Scalar:
     return Scalar(read, "-20", {"anyOf": forms})
 
 
+def unready_weight() -> Scalar:
+    """What is added to the priority of a node that could not take over; becomes 0 where nothing is."""
+
+    def read(text: str) -> int:
+        if text.lower() == "off":
+            return 0
+        if not re.fullmatch("-[0-9]{1,18}", text) or not -HEAVIEST <= int(text) < 0:
+            raise plain_error(f"{quote(text)} does not lower a priority", f"write -{HEAVIEST}..-1, or off")
+        return int(text)
+
+    forms: list[JsonSchemaValue] = [
+        {"type": "integer", "minimum": -HEAVIEST, "maximum": -1},
+        {"type": "string", "pattern": "^-[0-9]+$"},
+        {"enum": ["off", False]},
+    ]
+    return Scalar(read, "-20", {"anyOf": forms})
+
+
 def duration(low: int, high: int, *, off: bool = False) -> Scalar:
     """A time such as `250ms`, `1s`, `2m`, `1h`, or a number of seconds; becomes integer nanoseconds.
 

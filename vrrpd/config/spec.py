@@ -107,7 +107,7 @@ class MemberSpec:
         settings: everything the protocol core needs.
         source: unicast: exactly this own address; multicast: None, which stands for the primary IPv4 or the
             link-local IPv6 address of the interface.
-        addresses: what moves with the role, in the order of the file.
+        addresses: what moves with the role, in the order of the file; empty where movers alone do.
         announce: see `Announce`.
         lease: nanoseconds that the kernel keeps the addresses without hearing of us; None: for ever.
         names: source address to node name, for people and to tell an unlisted speaker; empty where the file holds
@@ -131,16 +131,56 @@ class MemberSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerSpec:
+    """Another node, as a mover of one router sees it.
+
+    Attributes:
+        name: its name in `nodes`; its address in a file without.
+        addresses: its own addresses in that router's network.
+        priority: what the file gives it; None where the file does not say.
+    """
+
+    name: str
+    addresses: tuple[Address, ...]
+    priority: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MoverSpec:
+    """One thing that moves with the role beside addresses on interfaces.
+
+    Attributes:
+        router: name of the router of the file that it is part of.
+        name: its kind; with a number behind it, from -2 on, where that router has several of that kind.
+        kind: name of the kind in the registry of movers.
+        options: what the kind's own `TypeAdapter` made of the options in the file.
+        own: our own addresses in that router's network.
+        shared: the addresses of that router.
+        peers: the other nodes, in the order of the file.
+    """
+
+    router: str
+    name: str
+    kind: str
+    options: Any
+    own: tuple[Address, ...] = ()
+    shared: tuple[Address, ...] = ()
+    peers: tuple[PeerSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RouterSpec:
     """What moves together: one router of the file, or all routers of one of its groups.
 
     Attributes:
         name: its key in the file: that of the group, where there is one.
         members: the virtual routers, router by router in the order of the file, IPv4 first.
+        movers: what else moves, router by router in the order of the file.
     """
 
     name: str
     members: tuple[MemberSpec, ...]
+    movers: tuple[MoverSpec, ...] = ()
 
     @property
     def checks(self) -> frozenset[str]:
@@ -197,3 +237,8 @@ class AgentSpec:
     log_level: str | None
     log_format: str | None
     warnings: tuple[Mistake, ...]
+
+    @property
+    def movers(self) -> tuple[MoverSpec, ...]:
+        """What moves with any router beside addresses."""
+        return tuple(mover for router in self.routers for mover in router.movers)

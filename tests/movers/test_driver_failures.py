@@ -1,0 +1,286 @@
+"""The driver of movers: how often it tries, when what fails, and what it tells of that."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import pytest
+import trio
+
+from tests.movers.cloud import Cloud
+from tests.movers.nodes import Node, at_work, node, until
+from vrrpd.movers.base import (
+    ForbiddenError,
+    MoverError,
+    ThrottledError,
+    UnauthenticatedError,
+    UnavailableError,
+    UnreachableError,
+)
+
+
+def apart(times: Sequence[float]) -> list[float]:
+    return [b - a for a, b in itertools.pairwise(times)]
+
+
+async def active(cloud: Cloud, nursery: trio.Nursery, seed: int = 0, **options: str) -> tuple[Node, float]:
+    """A node that is prepared; and when it will have become active."""
+    it = node(cloud, seed=seed, **options)
+    await at_work(nursery, it)
+    return it, trio.current_time()
+
+
+def failing_until(when: float, error: Callable[[], MoverError]) -> Callable[[], MoverError | None]:
+    return lambda: error() if trio.current_time() < when else None
+
+
+class TestThrottled:
+    @pytest.mark.parametrize("seed", range(20))
+    async def test_three_seconds_of_it_cost_less_than_four_and_a_half_and_few_requests(
+        self, seed: int, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, start = await active(cloud, nursery, seed)
+        it.mover.failing["acquire"] = failing_until(start + 3, lambda: ThrottledError("too many calls"))
+        it.want(True)
+        await trio.sleep(30)
+        sent = it.mover.sent()
+        assert cloud.moves[-1][0] - start <= 4.5
+        assert len(sent) <= 8
+        assert min(apart(sent)) >= 0.1
+
+    async def test_the_service_says_when(self, cloud: Cloud, nursery: trio.Nursery) -> None:
+        it, _ = await active(cloud, nursery)
+        it.mover.failing["acquire"] = deque([ThrottledError("slow down", retry_after=7)])
+        it.want(True)
+        await trio.sleep(30)
+        assert apart(it.mover.sent()) == [7]
+
+    async def test_it_is_never_asked_more_than_once_in_five_seconds_for_long(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, _ = await active(cloud, nursery)
+        it.mover.failing["acquire"] = lambda: ThrottledError("too many calls")
+        it.want(True)
+        await trio.sleep(600)
+        assert all(5 <= wait <= 6 for wait in apart(it.mover.sent())[4:])
+
+
+class TestUnreachable:
+    async def test_it_is_told_at_once_and_tried_every_two_seconds_at_most(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, start = await active(cloud, nursery)
+        it.mover.takes["acquire"] = 1
+        it.mover.failing["acquire"] = lambda: UnreachableError("api.example cannot be reached")
+        it.want(True)
+        await trio.sleep(300)
+        told = it.first(lambda report: "cannot be reached" in report.detail)
+        assert told is not None
+        assert told - start <= 1.2
+        assert max(apart(it.mover.sent())) <= 1 + 2
+        assert len(it.mover.sent()) < 200
+
+    @pytest.mark.parametrize("seed", range(10))
+    async def test_it_is_here_three_seconds_after_the_network_returns(
+        self, seed: int, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, start = await active(cloud, nursery, seed)
+
+        def dropped() -> MoverError | None:
+            it.mover.takes["acquire"] = 1 if trio.current_time() < start + 20 else 0
+            return UnreachableError("no answer") if trio.current_time() < start + 20 else None
+
+        it.mover.takes["acquire"] = 1
+        it.mover.failing["acquire"] = dropped
+        it.want(True)
+        await trio.sleep(60)
+        assert cloud.moves[-1][0] - start <= 23
+
+    async def test_after_the_deadline_there_is_an_alarm_and_attempts_go_on(
+        self, cloud: Cloud, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        it, start = await active(cloud, nursery)
+        it.mover.failing["acquire"] = failing_until(start + 60, lambda: UnreachableError("no route"))
+        it.want(True)
+        await trio.sleep(29.9)
+        assert it.report.troubles == {}
+        await trio.sleep(10)
+        assert it.report.troubles == {"mover_failed": "could not be brought here in 30 s: no route"}
+        assert (it.report.state, it.report.aside) == ("failed", None)
+        await trio.sleep(30)
+        assert (it.report.state, it.report.troubles) == ("held", {})
+        assert len(caplog.records) == 1
+
+    async def test_who_yields_gives_the_role_away_once_and_stays_out_for_30_seconds(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, start = await active(cloud, nursery, on_deadline="yield")
+        it.mover.failing["acquire"] = lambda: UnreachableError("no route")
+        it.want(True)
+        await trio.sleep(120)
+        gone = it.first(lambda report: report.aside)
+        assert gone == pytest.approx(start + 30)
+        back = next(when for when, report in it.reports if when > start + 31 and report.aside is None)
+        assert back == pytest.approx(start + 60)
+        assert max(it.mover.sent()) <= start + 30
+        assert it.report.state == "idle"
+        alarm = next(report for _, report in it.reports if report.aside).troubles["mover_yielded"]
+        assert alarm == (
+            "could not be brought here in 30 s: no route; the role is given away, and this node stays out for 30 s"
+        )
+
+    async def test_who_yields_again_stays_out_twice_as_long_until_that_is_forgiven(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, _ = await active(cloud, nursery, on_deadline="yield", deadline="5s")
+        it.mover.failing["acquire"] = lambda: UnreachableError("no route")
+        out: list[float] = []
+        for quiet in (1, 1, 1, 601, 1):
+            it.want(True)
+            began = await until(lambda: it.report.aside)
+            out.append(round(await until(lambda: not it.report.aside) - began))
+            await trio.sleep(quiet)
+        assert out == [30, 60, 120, 240, 30]
+
+
+class TestSlow:
+    @pytest.mark.parametrize("seed", range(10))
+    async def test_changes_that_take_longer_than_an_attempt_arrive_all_the_same(
+        self, seed: int, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, start = await active(cloud, nursery, seed)
+        cloud.delay["low"] = 5
+        it.want(True)
+        await trio.sleep(30)
+        assert it.mover.sent("fresh holder")[0] == pytest.approx(start + 4)
+        held = it.first(lambda report: report.state == "held")
+        assert held is not None
+        assert held - start <= 10
+        assert len(cloud.changes) <= 2
+
+    async def test_an_acknowledgement_that_is_lost_is_asked_for_on_a_new_connection(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, _ = await active(cloud, nursery)
+        cloud.lost = 1
+        it.want(True)
+        await trio.sleep(10)
+        assert it.report.state == "held"
+        assert (len(cloud.changes), len(it.mover.sent("fresh holder"))) == (1, 1)
+
+    async def test_a_service_that_hangs_is_left_after_the_attempt_limit(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, start = await active(cloud, nursery, timeout="2s")
+        it.mover.takes["acquire"] = it.mover.takes["fresh holder"] = 1000
+        it.want(True)
+        await trio.sleep(10)
+        assert it.mover.sent("fresh holder")[0] == pytest.approx(start + 2)
+        assert it.mover.sent()[1] == pytest.approx(start + 4, abs=0.1)
+
+
+class TestCredentials:
+    async def test_refused_credentials_are_renewed_once_and_then_tried_every_five_seconds(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, start = await active(cloud, nursery)
+        it.mover.failing["acquire"] = lambda: UnauthenticatedError("the key is wrong")
+        it.want(True)
+        await trio.sleep(1)
+        assert [name for when, name in it.mover.calls if when >= start] == ["acquire", "prepare", "acquire"]
+        assert it.report.troubles == {"mover_failed": "could not be brought here: the key is wrong"}
+        await trio.sleep(60)
+        assert min(apart(it.mover.sent())[1:]) >= 5
+
+    async def test_credentials_that_ran_out_cost_one_renewal_and_no_alarm(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, start = await active(cloud, nursery)
+        it.mover.failing["acquire"] = deque([UnauthenticatedError("the token has run out")])
+        it.want(True)
+        await trio.sleep(1)
+        assert [name for when, name in it.mover.calls if when >= start][:3] == ["acquire", "prepare", "acquire"]
+        assert it.report.state == "held"
+        assert not any(report.troubles for _, report in it.reports)
+
+    async def test_an_account_that_would_be_locked_is_left_alone_for_ten_minutes(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it = node(cloud)
+        it.mover.failing["prepare"] = lambda: UnauthenticatedError("wrong password", pause=600)
+        await at_work(nursery, it)
+        assert it.report.weight == -20
+        it.want(True)
+        await trio.sleep(585)
+        it.want(False)
+        await trio.sleep(4)
+        assert [name for _, name in it.mover.calls] == ["prepare"]
+        await trio.sleep(10)
+        assert len(it.mover.calls) == 2
+
+    async def test_what_is_forbidden_is_tried_every_30_seconds_and_an_alarm_at_once(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, _ = await active(cloud, nursery)
+        it.mover.failing["acquire"] = lambda: ForbiddenError("ec2:AssociateAddress is not allowed; add it")
+        it.want(True)
+        await trio.sleep(0.01)
+        assert it.report.troubles["mover_failed"].endswith("ec2:AssociateAddress is not allowed; add it")
+        await trio.sleep(300)
+        assert min(apart(it.mover.sent())) >= 30
+
+
+class TestVerification:
+    async def test_it_is_looked_at_soon_after_the_move_and_every_interval_then(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, start = await active(cloud, nursery)
+        it.want(True)
+        await trio.sleep(300)
+        looks = [when - start for when in it.mover.sent("holder") if when > start]
+        assert looks[:5] == pytest.approx([0.5, 1, 2, 4, 8])
+        assert all(24 <= wait <= 30 for wait in apart(looks[4:]))
+
+    async def test_this_host_is_asked_every_five_seconds_where_it_can_tell(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, start = await active(cloud, nursery)
+        it.mover.seen_locally = True
+        it.want(True)
+        await trio.sleep(300)
+        looks = [when - start for when in it.mover.sent("local")]
+        assert 8 < looks[0] <= 13
+        assert all(4 <= wait <= 5.001 for wait in apart(looks))
+
+    async def test_a_host_that_cannot_tell_is_asked_once(self, cloud: Cloud, nursery: trio.Nursery) -> None:
+        it, _ = await active(cloud, nursery)
+        it.want(True)
+        await trio.sleep(300)
+        assert len(it.mover.sent("local")) == 1
+
+    async def test_what_this_host_misses_the_service_is_asked_about_at_once(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, _ = await active(cloud, nursery, verify_interval="1h")
+        it.mover.seen_locally = True
+        it.want(True)
+        await trio.sleep(60)
+        cloud.give("eni-thief")
+        it.mover.seen_locally = False
+        stolen = trio.current_time()
+        await trio.sleep(10)
+        assert cloud.holder == "low"
+        assert cloud.moves[-1][0] - stolen < 5.5
+
+    async def test_a_service_that_does_not_answer_takes_nothing_away(self, cloud: Cloud, nursery: trio.Nursery) -> None:
+        it, _ = await active(cloud, nursery)
+        it.want(True)
+        await trio.sleep(60)
+        it.mover.failing["holder"] = lambda: UnavailableError("503")
+        asked = len(it.mover.sent("holder"))
+        await trio.sleep(300)
+        assert (it.report.state, it.report.ready, it.report.why) == ("held", False, "503")
+        assert len(it.mover.sent("holder")) - asked <= 13
+        assert len(cloud.changes) == 1

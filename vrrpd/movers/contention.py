@@ -1,0 +1,157 @@
+"""Who gives way when two nodes want the same thing, and what one look is worth.
+
+Where no advert gets through, two nodes are Active and both move the thing to themselves: naively about twice a second,
+for ever, and each move may be billed. So the nodes are ranked as the election ranks them, by priority and then by
+address. Who finds that a node of a higher rank has it gives way and leaves the election for a while, since its adverts
+are evidently not heard; who finds it anywhere else takes it back, a few times a minute, then once a minute. A rule
+without ranks ends on the wrong node as often as not: the one that is quicker to try is also the first to give up.
+
+Services answer out of date. A look that shows the holder from before our own move says nothing for a while; neither
+does a single look that shows another one.
+
+No clock: times are arguments, in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+from random import Random
+
+from vrrpd.movers.base import Holder, Who
+from vrrpd.proto.settings import Address
+
+TOLERATED = 5
+"""So often within the window it is taken back in a hurry."""
+
+WINDOW_S = 60
+PEACE_S = 120
+"""Without a theft for so long, the contention is over."""
+
+_RETAKE_S, _RETAKE_CAP_S = 0.2, 8
+_STALE_S = 5  # how long answers may be out of date
+_APART_S = 1  # between two looks that say the same
+_FORGIVEN_S = 600
+_ASIDE_S, _ASIDE_CAP_S = 30, 480
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """How the nodes of a router rank: a higher priority first, then the higher address.
+
+    Attributes:
+        own: our own address; our own priority is whatever it is at the moment.
+        peers: name of a node -> its priority and address; of one that has given the role away the priority is 0, since
+            what it had under way may land after that.
+    """
+
+    own: Address
+    peers: Mapping[str, tuple[int, Address]]
+
+    def outranked(self, holder: Holder, priority: int) -> bool:
+        """Whether the holder is a node that ranks higher than we do with this priority."""
+        rank = self.peers.get(holder.peer or "") if holder.who is Who.PEER else None
+        return rank is not None and (rank[0], int(rank[1])) > (priority, int(self.own))
+
+
+class Proof:
+    """What looks say after the thing came here.
+
+    Attributes:
+        look_again_at: when another look decides; infinite while there is nothing to decide.
+    """
+
+    def __init__(self, moved_at: float = -inf, before: Holder | None = None, *, confirmed: bool = False) -> None:
+        """Begin to weigh looks.
+
+        Args:
+            moved_at: when our own move was acknowledged; infinitely long ago where it was found here.
+            before: who had it before that; None where that is not known.
+            confirmed: a look has shown it here since.
+        """
+        self._moved_at = moved_at
+        self._before = before
+        self._confirmed = confirmed
+        self._doubted_at: float | None = None
+        self.look_again_at = inf
+
+    def lost(self, holder: Holder, now: float, *, gives_way: bool) -> bool:
+        """Weigh one look.
+
+        Args:
+            holder: what it shows.
+            now: when it was taken.
+            gives_way: this node would give way to that holder. Then a look that may be out of date does not count at
+                all: the holder may be the dead node that this one has taken over from.
+
+        Returns:
+            Whether the thing is certainly not here.
+        """
+        self.look_again_at = inf
+        if holder.who is Who.ME:
+            self._confirmed, self._doubted_at = True, None
+        if holder.who in {Who.ME, Who.UNKNOWN}:
+            return False
+        current = self._moved_at + _STALE_S
+        if now >= current:
+            return True
+        if not self._confirmed and (gives_way or self._before is None or same_place(holder, self._before)):
+            self.look_again_at = current
+            return False
+        if self._doubted_at is None:
+            self._doubted_at = now
+        self.look_again_at = self._doubted_at + _APART_S
+        return now >= self.look_again_at
+
+
+class Retakes:
+    """How soon it may be taken back, after how many times."""
+
+    def __init__(self) -> None:
+        self._taken: list[float] = []
+        self._last = -inf
+        self._contended_until = -inf
+
+    def contended(self, now: float) -> bool:
+        """Whether it has been taken from us too often lately; notes that it was taken once more."""
+        self._taken = [at for at in self._taken if now - at < WINDOW_S]
+        if len(self._taken) >= TOLERATED or now < self._contended_until:
+            self._contended_until = now + PEACE_S
+        return now < self._contended_until
+
+    def wait(self, now: float, random: Random) -> float:
+        """How long to wait before it is taken back."""
+        if now < self._contended_until:
+            return max(self._last + WINDOW_S - now, 0)
+        return min(_RETAKE_S * 2 ** len(self._taken), _RETAKE_CAP_S) * random.uniform(0.8, 1.2)
+
+    def sent(self, now: float) -> None:
+        """It is being taken back."""
+        self._taken.append(now)
+        self._last = now
+
+
+class Asides:
+    """How long a node stays out of the election when it gives way: twice as long each time, eight minutes at most.
+
+    No longer than that: the other node may have died since, and this one would be the last to notice.
+    """
+
+    def __init__(self) -> None:
+        self._consecutive = 0
+        self._over = -inf
+
+    def next(self, now: float) -> float:
+        """How long from now; a quiet time since the last one forgives it."""
+        if now - self._over >= _FORGIVEN_S:
+            self._consecutive = 0
+        length = min(_ASIDE_S * 2**self._consecutive, _ASIDE_CAP_S)
+        self._consecutive += 1
+        self._over = now + length
+        return length
+
+
+def same_place(one: Holder, other: Holder) -> bool:
+    """Whether two looks show the thing at the same place."""
+    return (one.who, one.id, one.peer) == (other.who, other.id, other.peer)
