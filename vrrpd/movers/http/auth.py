@@ -1,0 +1,131 @@
+"""Who we are to a service: a secret is read, or exchanged for a token, and becomes one header of the requests.
+
+Owns the header. `prepare` fetches what is missing or has been used for long enough; `refresh` fetches it anew, because
+a service said 401 and the secret may have been rotated. Where a service locks accounts, it is left alone from the first
+401 on, for as long as the declaration says, or until the secret is another one.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Final
+
+import trio
+
+from vrrpd.errands import Programs
+from vrrpd.movers import secrets
+from vrrpd.movers.base import UnauthenticatedError
+from vrrpd.movers.http.declared import Auth, Exchange
+from vrrpd.movers.http.service import Service, picked
+from vrrpd.proto.timers import SECOND
+
+_NOBODY: Final[dict[str, str]] = {}
+
+
+class Credentials:
+    """What a service knows us by.
+
+    Attributes:
+        header: the header that says who we are; empty until `prepare`, and where the service need not know.
+    """
+
+    def __init__(self, auth: Auth | None, service: Service, programs: Programs) -> None:
+        """Read nothing yet.
+
+        Args:
+            auth: how the service knows us; None: it need not.
+            service: takes the call of an exchange.
+            programs: opens files that only root may read.
+        """
+        self.header: dict[str, str] = {}
+        self._auth = auth
+        self._service = service
+        self._programs = programs
+        self._due = 0.0  # when the token was used for long enough, on trio's clock
+        self._silent_until = 0.0
+        self._refusal = ""
+
+    async def prepare(self) -> None:
+        """Have the header, and have it young enough.
+
+        Raises:
+            MoverError: it cannot be had now.
+        """
+        if self._auth is None:
+            return
+        now = trio.current_time()
+        if now < self._silent_until and self._auth.source.exchange is None:
+            await self.refresh()
+        elif not self.header or now >= self._due:
+            self.header, self._due = await self._fetched(self._auth)
+
+    async def refresh(self) -> bool:
+        """Fetch the header anew; whether it is another one than before.
+
+        Raises:
+            MoverError: it cannot be had now.
+        """
+        if self._auth is None:
+            return False
+        before = self.header
+        self.header, self._due = await self._fetched(self._auth)
+        if self.header == before:
+            return False
+        self._silent_until = 0.0
+        return True
+
+    def refused(self, error: UnauthenticatedError) -> UnauthenticatedError:
+        """Note that the service does not know us; the error with what would mend it."""
+        if self._auth is None:
+            return UnauthenticatedError(f"{error}; say under 'auth' how the service knows this node")
+        place = self._auth.place
+        mend = f"check {place}, which is read again at the next try" if place else "check the rights of this machine"
+        pause = self._auth.lockout / SECOND or None
+        if pause is not None:
+            self._silent_until = trio.current_time() + pause
+            self._refusal = f"{error}; {mend}"
+        return UnauthenticatedError(f"{error}; {mend}", pause)
+
+    def check(self) -> None:
+        """Raise where the service is to be left alone.
+
+        Raises:
+            UnauthenticatedError: it refused us a while ago, and locks accounts.
+        """
+        left = self._silent_until - trio.current_time()
+        if left > 0:
+            raise UnauthenticatedError(self._refusal, left)
+
+    async def _fetched(self, auth: Auth) -> tuple[dict[str, str], float]:
+        """The header, and when it is to be fetched again."""
+        exchange, place = auth.source.exchange, auth.place
+        secret = None if place is None else await secrets.read(place, self._programs)
+        if secret is not None:
+            self._service.hide(secret)
+        if exchange is None:
+            assert secret is not None, "a source is a place or an exchange"
+            return _as_header(auth, secret), float("inf")
+        token = await self._exchanged(exchange, secret)
+        return _as_header(auth, token), trio.current_time() + exchange.every / SECOND
+
+    async def _exchanged(self, exchange: Exchange, secret: str | None) -> str:
+        """A token, for a secret or for being this machine."""
+        try:
+            reply = await self._service.call(exchange, {} if secret is None else {"secret": secret}, _NOBODY)
+        except UnauthenticatedError as error:
+            raise self.refused(error) from None
+        token = picked(reply, exchange.pick, "the token")
+        if not token or not token.isascii() or not token.isprintable():
+            raise UnauthenticatedError(f"the answer holds no token at {exchange.pick!r}; correct 'pick'")
+        self._service.hide(token)
+        return token
+
+
+def _as_header(auth: Auth, secret: str) -> dict[str, str]:
+    if auth.basic is not None:
+        pair = b64encode(f"{auth.basic.user}:{secret}".encode()).decode()
+        return {"Authorization": f"Basic {pair}"}
+    if auth.header is not None:
+        [name] = auth.header
+        return {name: secret}
+    return {"Authorization": f"Bearer {secret}"}

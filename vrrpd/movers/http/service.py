@@ -1,0 +1,266 @@
+"""One call to a declared service: the request goes out filled in, and what comes back is an answer or a `MoverError`.
+
+Owns the connections (`web.Web`, one for each host that a declaration names), the time that one call may take, and what
+a status code means:
+
+    401                  the credentials are refused
+    403                  not allowed; where the answer speaks of a rate, as 429
+    429, 503 with a time too many calls
+    409, 412             the thing is not as it was thought
+    other 4xx            wrong, for good; where the answer speaks of something that is still going on, not now
+    5xx                  not now; 502 and 504 behind a change: nobody knows
+
+The header with the secret goes to the service alone, never to another host; and a secret that a service sends back in
+an error is taken out of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
+import trio
+
+from vrrpd.movers.base import (
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    MoverError,
+    OutcomeUnknownError,
+    ThrottledError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from vrrpd.movers.http.declared import CONDITION, TOKEN, Call
+from vrrpd.movers.http.templates import NoNumberError, Values, dig, filled
+from vrrpd.movers.web import Answer, Web, is_near
+from vrrpd.proto.timers import SECOND
+
+_RATE: Final = re.compile(rb"rate.?limit|quota.?exceeded|too.?many.?requests", re.IGNORECASE)
+_BUSY: Final = re.compile(rb"in.?progress|pending|locked", re.IGNORECASE)
+_SAID: Final = (
+    "error.message",
+    "errors.0.reason",
+    "errors.0.message",
+    "NeutronError.message",
+    "message",
+    "error",
+    "id",
+)
+_SAID_LIMIT: Final = 160  # characters of what a service says that go into an error
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer that is no error.
+
+    Attributes:
+        answer: as it came.
+        excused: it is a refusal that the declaration takes for success.
+        document: its JSON; None where it has none.
+    """
+
+    answer: Answer
+    excused: bool
+    document: Any
+
+    def pick(self, path: str) -> Any:
+        """What a path leads to, in the JSON or a header, or with `.` the whole text; None where it leads nowhere."""
+        if path == ".":
+            return self.answer.body.decode("utf-8", "replace").strip()
+        if path.startswith("header."):
+            return self.answer.headers.get(path.removeprefix("header.").lower())
+        return dig(self.document, path)
+
+
+class Service:
+    """A declared service, and the hosts beside it that a declaration names."""
+
+    def __init__(self, base: str, ca: str | None, *, call_timeout: int, connect_timeout: int) -> None:
+        """Open nothing yet.
+
+        Args:
+            base: URL that paths are put behind.
+            ca: file of the certificates to trust; None: the system's.
+            call_timeout: nanoseconds that one call may take.
+            connect_timeout: nanoseconds that a connection may take.
+        """
+        self.base = base
+        self._origin = _origin(base)
+        self._ca = ca
+        self._call_s = call_timeout / SECOND
+        self._connect_timeout = connect_timeout
+        self._webs: dict[str, Web] = {}
+        self._hidden: set[str] = set()
+
+    def hide(self, secret: str) -> None:
+        """Have a text taken out of every error from now on."""
+        self._hidden.add(secret)
+
+    async def call(self, call: Call, values: Values, auth: Mapping[str, str], *, fresh: bool = False) -> Reply:
+        """Make one call.
+
+        Args:
+            call: what is asked.
+            values: what its names stand for.
+            auth: the header that says who we are.
+            fresh: on a new connection.
+
+        Raises:
+            MoverError: of the kind that fits; of a change that may have happened `OutcomeUnknownError`.
+        """
+        method, target = call.verb
+        try:
+            url = target.filled(values, in_url=True)
+            headers, body = _content(call, values)
+        except NoNumberError as error:
+            raise InvalidError(f"{error}; correct the declaration, or the id of this node") from None
+        except KeyError as error:
+            raise UnavailableError(
+                f"what {error.args[0]!r} stands for is not known yet; the next look finds out"
+            ) from None
+        url = self.base + url if url.startswith("/") else url
+        origin = _origin(url)
+        if origin == self._origin:
+            headers |= auth
+        answer = await self._sent(origin, method, url, headers, body, fresh=fresh)
+        excused = _is_excused(call, answer)
+        wrong = None if excused else self._wrong(answer, f"{method} {urlsplit(url).path}", origin, call.changes)
+        if wrong is not None:
+            raise wrong
+        return Reply(answer, excused, _document(answer))
+
+    async def aclose(self) -> None:
+        """Close all connections; the next call opens one."""
+        for web in self._webs.values():
+            await web.aclose()
+
+    async def _sent(
+        self, origin: str, method: str, url: str, headers: Mapping[str, str], body: bytes, *, fresh: bool
+    ) -> Answer:
+        web = self._webs.get(origin)
+        if web is None:
+            web = Web(is_near(url), connect_timeout=self._connect_timeout, ca=self._ca)
+            self._webs[origin] = web
+        try:
+            with trio.fail_after(self._call_s):
+                return await web.send(method, url, headers, body, fresh=fresh)
+        except trio.TooSlowError:
+            unknown = f"{urlsplit(url).netloc} did not answer within {self._call_s:g} s"
+        except OutcomeUnknownError as error:
+            unknown = str(error)
+        raise OutcomeUnknownError(unknown) if method != "GET" else UnavailableError(unknown)
+
+    def _wrong(self, answer: Answer, what: str, origin: str, changes: bool) -> MoverError | None:
+        """What an answer means, where it means that it did not work."""
+        if 200 <= answer.status < 300:
+            return None
+        said = self.said(answer)
+        host = urlsplit(origin).netloc
+        text = f"{host} answers {answer.status} to {what}{said}"
+        retry_after = _retry_after(answer)
+        match answer.status:
+            case 401:
+                return UnauthenticatedError(f"{host} refuses the credentials ({answer.status}{said})")
+            case 403 if not _RATE.search(answer.body):
+                return ForbiddenError(f"{host} does not allow {what}{said}; give the credentials the right to do that")
+            case 403 | 429:
+                return ThrottledError(f"{host} wants fewer calls ({answer.status}{said})", retry_after)
+            case 503 if retry_after is not None:
+                return ThrottledError(text, retry_after)
+            case 502 | 504 if changes:
+                return OutcomeUnknownError(text)
+            case _:
+                return _refused(answer, text)
+
+    def said(self, answer: Answer) -> str:
+        """What the service says about its refusal, as the end of a sentence; "" where it says nothing."""
+        document = _document(answer)
+        found = next((text for path in _SAID if isinstance(text := dig(document, path), str) and text), "")
+        for secret in self._hidden:
+            found = found.replace(secret, "***")
+        found = " ".join(found.split())
+        found = found if found.isprintable() else ascii(found)
+        return f": {found[:_SAID_LIMIT].rstrip('.')}" if found else ""
+
+
+def _refused(answer: Answer, text: str) -> MoverError:
+    """What every other refusal means."""
+    match answer.status:
+        case status if status >= 500 or status in {408, 423, 425}:
+            return UnavailableError(text)
+        case status if 300 <= status < 400:
+            return InvalidError(f"{text}, which leads elsewhere and is not followed; correct the URL")
+        case 412:
+            return ConflictError(text)
+        case _ if _BUSY.search(answer.body):
+            return UnavailableError(text)
+        case 409:
+            return ConflictError(text)
+        case _:
+            return InvalidError(f"{text}; correct the ids in the configuration")
+
+
+def picked(reply: Reply, path: str, what: str) -> str:
+    """A value out of an answer, as a text; "" where there is none.
+
+    Raises:
+        UnavailableError: what is there is no value.
+    """
+    found = reply.pick(path)
+    if found is None or found is False:
+        return ""
+    if isinstance(found, str | int | float) and found is not True:
+        return str(found)
+    raise UnavailableError(f"{what} at {path!r} of the answer is no single value; correct the path")
+
+
+def _content(call: Call, values: Values) -> tuple[dict[str, str], bytes]:
+    """The headers and the body of a call."""
+    headers = {
+        name: value.filled(values)
+        for name, value in call.headers.items()
+        if name.lower() != CONDITION or values.get(TOKEN) is not None
+    }
+    if call.form is not None:
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+        return headers, urlencode({name: value.filled(values) for name, value in call.form.items()}).encode()
+    if call.json_ is not None:
+        headers["Content-Type"] = "application/json"
+        return headers, json.dumps(filled(call.json_, values)).encode()
+    return headers, b""
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _is_excused(call: Call, answer: Answer) -> bool:
+    return any(excuse.status == answer.status and excuse.word.encode() in answer.body for excuse in call.ok)
+
+
+def _document(answer: Answer) -> Any:
+    with contextlib.suppress(ValueError):  # RecursionError has nothing to do here: bodies are limited, and C code
+        return json.loads(answer.body)
+    return None
+
+
+def _retry_after(answer: Answer) -> float | None:
+    """Seconds that a service wants to be left alone: RFC 9110 10.2.3, a number or a date."""
+    text = answer.headers.get("retry-after", "")
+    if re.fullmatch("[0-9]{1,6}", text):
+        return float(text)
+    try:
+        until = parsedate_to_datetime(text)
+        now = parsedate_to_datetime(answer.headers["date"]) if "date" in answer.headers else datetime.now(UTC)
+        return max((until - now).total_seconds(), 0.0)
+    except (ValueError, TypeError):  # none, another spelling, or one with a time zone and one without
+        return None
