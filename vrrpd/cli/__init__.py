@@ -39,6 +39,7 @@ SUBCOMMANDS: Final = MappingProxyType(
         "undrain": Subcommand("vrrpd.cli.undrain", "Take part again after a drain."),
         "purge": Subcommand("vrrpd.cli.purge", "Remove every address that an agent left behind."),
         "auth": Subcommand("vrrpd.cli.auth", "Show who signs advertisements, and with which key."),
+        "cloud": Subcommand("vrrpd.cli.cloud", "Prepare a cloud's account for movers."),
     }
 )
 
