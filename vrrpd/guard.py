@@ -22,7 +22,7 @@ from typing import Any, Never
 
 import trio
 
-from vrrpd.checks.base import CannotStartError
+from vrrpd.errands import CannotStartError
 from vrrpd.guardian import ACTED, LIMIT, LONGEST_PAUSE, LOOKS, PACKET_LIMIT, STAMP
 from vrrpd.runtime.kernel import Cover
 
@@ -71,6 +71,7 @@ class Guard:
         self._channel: socket.socket | None = None
         self._covers: dict[str, Cover] = {}
         self._addresses: set[tuple[int, str]] = set()
+        self._routes: list[str] = []
 
     @property
     def acted(self) -> bool:
@@ -106,6 +107,11 @@ class Guard:
         self._addresses.difference_update(addresses)
         self._tell({"gone": addresses})
 
+    def routes(self, removals: Sequence[bytes]) -> None:
+        """The netlink requests, without an answer, that take away all routes of ours; told before one is added."""
+        self._routes = [each.hex() for each in removals]
+        self._tell({"routes": self._routes})
+
     async def run(self) -> Never:
         """See to it that there is a guardian, until cancelled."""
         while True:
@@ -131,6 +137,7 @@ class Guard:
                 self._tell(_message(who, cover))
             covered = {each for cover in self._covers.values() for each in cover.addresses}
             self._tell({"cover": "", **_NOTHING, "addresses": sorted(self._addresses - covered)})
+            self._tell({"routes": self._routes})
             looks, missed = self._words[LOOKS], 0
             while missed < _MISSED:
                 with trio.move_on_after(LONGEST_PAUSE) as pause:

@@ -14,9 +14,10 @@ is in memory, and another one, after killing it, when it dies or looks no more. 
   guardian is quick: it writes its word, says priority 0 twice within 2 ms, removes the addresses. An agent that wakes
   up reads the word before it does anything else, drops everything, and takes the word back: the watch goes on.
 
-What it removes carries our tag and was named by the agent. Advertisements come from the agent encoded, the IP header is
-added here: a raw socket of IPPROTO_RAW hears nothing, so a host whose agent is gone goes on answering "protocol
-unreachable", which tells its peers the truth. Only while it waits for a successor does it listen to IP protocol 112.
+What it removes, addresses and then routes, carries our tag and was named by the agent. Advertisements come from the
+agent encoded, the IP header is added here: a raw socket of IPPROTO_RAW hears nothing, so a host whose agent is gone
+goes on answering "protocol unreachable", which tells its peers the truth. Only while it waits for a successor does it
+listen to IP protocol 112.
 
 Has its own session, and does not react to INT, TERM and HUP: a service manager may send them to the whole group.
 
@@ -41,7 +42,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Never
 
 TAG: Final = 0x56
-"""IFA_PROTO of every address of ours (an ASCII V)."""
+"""IFA_PROTO of every address of ours, and RTPROT of every route (an ASCII V)."""
 
 WORDS: Final = 4
 """Words of eight bytes in the shared memory: the stamp and its greatest age, both in nanoseconds, "acted", and the
@@ -141,6 +142,7 @@ class _Guardian:
         self._agent = agent
         self._covers: dict[str, _Cover] = {}
         self._addresses: set[Address] = set()
+        self._routes: list[bytes] = []  # the requests that remove them
         self._senders = {
             domain: sender for domain in (socket.AF_INET, socket.AF_INET6) if (sender := _sender(domain)) is not None
         }
@@ -160,7 +162,7 @@ class _Guardian:
             ready = dict(self._events.poll(self._until_next_look()))
             open_still = self._read()
             if self._agent in ready or (not open_still and self._dies()):
-                if self._addresses and not _another_agent():
+                if (self._addresses or self._routes) and not _another_agent():
                     self._hand_over()
                 return
             if not open_still:
@@ -178,7 +180,7 @@ class _Guardian:
         return min(max(math.ceil(left / 1_000_000), 0), round(LONGEST_PAUSE * 1000))
 
     def _guarding(self) -> bool:
-        return bool(self._addresses) and not self._words[ACTED]
+        return bool(self._addresses or self._routes) and not self._words[ACTED]
 
     def _stale(self) -> bool:
         return self._guarding() and time.monotonic_ns() - self._words[STAMP] > self._words[LIMIT]
@@ -213,6 +215,8 @@ class _Guardian:
                 self._covers.pop(who, None)
             case {"gone": addresses}:
                 self._addresses -= {_address(*each) for each in addresses}
+            case {"routes": requests}:
+                self._routes = [bytes.fromhex(each) for each in requests]
             case _:
                 raise AssertionError(message)
 
@@ -226,6 +230,7 @@ class _Guardian:
         if self._words[ACTED]:
             self._say_zeros()
             self._remove(self._addresses)
+            self._remove_routes()
 
     def _hand_over(self) -> None:
         """The agent is dead: as in a planned stop, the addresses stay until the successor speaks."""
@@ -246,6 +251,7 @@ class _Guardian:
                     until[listener] = min(until[listener], now + _LINGER)
             done = [listener for listener in waiting if until[listener] <= now]
             self._remove({each for listener in done for each in waiting.pop(listener).addresses})
+        self._remove_routes()
 
     def _say_zeros(self) -> None:
         for cover in self._covers.values():
@@ -264,6 +270,12 @@ class _Guardian:
                     return
                 for each in there:
                     self._netlink.send(_removal(each))
+
+    def _remove_routes(self) -> None:
+        """Remove the routes of the agent; each request names our tag, and the kernel removes no other route."""
+        for each in self._routes:
+            with contextlib.suppress(OSError):
+                self._netlink.send(each)
 
     def _tagged(self) -> set[Address]:
         """All addresses of the network namespace that carry our tag."""

@@ -28,6 +28,7 @@ from vrrpd.linux.netlink import (
     AddressRemoved,
     Event,
     KernelAddress,
+    KernelRoute,
     Link,
     LinkChanged,
     LinkGone,
@@ -380,7 +381,8 @@ class FakeGuardian:
 
     Attributes:
         covers: what it would say, by virtual router.
-        addresses: what it would remove.
+        addresses: what it would remove, and
+        removals: the requests that it would send besides.
         stamps: times at which the loop was seen, nanoseconds.
         limit: how old the last of them may be, nanoseconds.
         acted: its word.
@@ -390,6 +392,7 @@ class FakeGuardian:
         self._host = host
         self.covers: dict[str, Cover] = {}
         self.addresses: set[tuple[int, str]] = set()
+        self.removals: list[bytes] = []
         self.stamps: list[int] = []
         self.limit = 0
         self.acted = False
@@ -419,6 +422,9 @@ class FakeGuardian:
     def gone(self, addresses: Sequence[tuple[int, str]]) -> None:
         self.addresses.difference_update(addresses)
 
+    def routes(self, removals: Sequence[bytes]) -> None:
+        self.removals = list(removals)
+
     async def run(self) -> Never:
         await trio.sleep_forever()
 
@@ -437,6 +443,9 @@ class FakeCommands:
             return trio.from_thread.run_sync(self._read)
         assert not self._started, "a reading on the event loop"
         return self._read()
+
+    def routes(self) -> list[KernelRoute]:
+        return []
 
     def apply(self, changes: Sequence[bytes]) -> list[int]:
         if self._host.on_loop():

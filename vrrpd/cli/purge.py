@@ -1,7 +1,7 @@
-"""`vrrpd purge`: remove every address that an agent ever put on this host, for a service manager's stop hook.
+"""`vrrpd purge`: remove every address and route that an agent ever put on this host, for a service manager's stop hook.
 
 The tag tells which they are; what anybody else configured stays. An agent that lives in this network namespace would be
-robbed of what it holds, so then nothing is done; and none can start while the addresses go.
+robbed of what it holds, so then nothing is done; and none can start while they go.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ Exit status: 0 nothing of an agent is here any more; 1 an agent lives in this ne
 
 @click.command(epilog=_EPILOG)
 def purge() -> None:
-    """Remove every address that an agent has left behind in this network namespace."""
+    """Remove every address and route that an agent has left behind in this network namespace."""
     from vrrpd.control.lock import NamespaceLock, NameTakenError  # noqa: PLC0415 - `--help` needs none of these
-    from vrrpd.linux.netlink import Netlink, NetlinkError, encode_remove, reason  # noqa: PLC0415
+    from vrrpd.linux.netlink import Netlink, NetlinkError, encode_remove, reason, route_reason  # noqa: PLC0415
+    from vrrpd.runtime.host_routes import remove_orphans  # noqa: PLC0415
 
     with contextlib.ExitStack() as stack:
         try:
@@ -38,7 +39,10 @@ def purge() -> None:
         codes = netlink.apply([encode_remove(each.address, each.index) for each in orphans])
         for each, code in zip(orphans, codes, strict=True):
             click.echo(f"{each.address} on {each.device}: {reason(code) if code else 'removed'}")
-        left = [each for each in netlink.dump().addresses if each.ours]
-    if left:
+        for route, code in remove_orphans(netlink):
+            codes.append(code)
+            click.echo(f"route {route}: {route_reason(code) if code else 'removed'}")
+        left = [each for each in netlink.dump().addresses if each.ours], netlink.routes()
+    if any(left):
         code = max(codes, default=errno.EBUSY)
-        raise NetlinkError(code, f"{len(left)} addresses stay: {reason(code)}")
+        raise NetlinkError(code, f"{len(left[0])} addresses and {len(left[1])} routes stay: {reason(code)}")

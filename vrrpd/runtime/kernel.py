@@ -17,7 +17,7 @@ from vrrpd.linux import claims, sysctl
 from vrrpd.linux.announce import PacketSocket
 from vrrpd.linux.gateways import default_gateways
 from vrrpd.linux.listener import ArpReply, Listener, NeighbourAdvert
-from vrrpd.linux.netlink import Event, Events, Netlink, Snapshot
+from vrrpd.linux.netlink import Event, Events, KernelRoute, Netlink, Snapshot
 from vrrpd.linux.requester import requester
 from vrrpd.linux.send_error import SendError
 from vrrpd.linux.sockets import VrrpSocket
@@ -117,6 +117,10 @@ class AddressCommands(Protocol):
         """Read all links and addresses."""
         ...
 
+    def routes(self) -> list[KernelRoute]:
+        """Read all routes that carry our tag."""
+        ...
+
     def apply(self, changes: Sequence[bytes]) -> list[int]:
         """Make changes in order; an errno for each, 0 where it was made."""
         ...
@@ -189,6 +193,10 @@ class Guardian(Protocol):
 
     def gone(self, addresses: Sequence[tuple[int, str]]) -> None:
         """These addresses are not ours (any more)."""
+        ...
+
+    def routes(self, removals: Sequence[bytes]) -> None:
+        """The netlink requests, without an answer, that take away all routes of ours; told before one is added."""
         ...
 
     async def run(self) -> Never:

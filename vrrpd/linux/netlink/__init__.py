@@ -1,11 +1,12 @@
-"""Links and addresses of this network namespace, by rtnetlink (rtnetlink(7), RFC 3549).
+"""Links, addresses and routes of this network namespace, by rtnetlink (rtnetlink(7), RFC 3549).
 
 The one typed door to the kernel's tables. `messages` holds the values and turns them into bytes and back with
-pyroute2's message classes (the only import of pyroute2, whose own sockets run on another event loop and are not
-used); `commands` owns the blocking socket of one worker thread; `events` owns the multicast socket of the event loop.
+pyroute2's message classes (the only import of pyroute2 beside that of `routes`; its own sockets run on another event
+loop and are not used); `routes` does the same for routes; `commands` owns the blocking socket of one worker thread;
+`events` owns the multicast socket of the event loop.
 
-Addresses that vrrpd adds carry `TAG` (IFA_PROTO, Linux 5.18), so that what an agent left behind can be told from what
-an administrator, DHCP or another daemon configured. Nothing here decides what is added or removed.
+Addresses and routes that vrrpd adds carry `TAG` (IFA_PROTO, Linux 5.18; RTPROT), so that what an agent left behind can
+be told from what an administrator, DHCP or another daemon configured. Nothing here decides what is added or removed.
 """
 
 from vrrpd.guardian import TAG
@@ -29,6 +30,13 @@ from vrrpd.linux.netlink.messages import (
     encode_remove,
     reason,
 )
+from vrrpd.linux.netlink.routes import (
+    KernelRoute,
+    encode_route,
+    encode_route_removal,
+    route_error,
+    route_reason,
+)
 
 __all__ = [
     "TAG",
@@ -38,6 +46,7 @@ __all__ = [
     "Events",
     "InterfaceAddress",
     "KernelAddress",
+    "KernelRoute",
     "Link",
     "LinkChanged",
     "LinkGone",
@@ -47,5 +56,9 @@ __all__ = [
     "Snapshot",
     "encode_add",
     "encode_remove",
+    "encode_route",
+    "encode_route_removal",
     "reason",
+    "route_error",
+    "route_reason",
 ]

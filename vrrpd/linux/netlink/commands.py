@@ -37,9 +37,11 @@ from vrrpd.linux.netlink.messages import (
     reason,
     split,
 )
+from vrrpd.linux.netlink.routes import KernelRoute, decode_route, encode_route_dump
+from vrrpd.proto.settings import Family
 
 # linux/netlink.h
-_SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
+_SOL_NETLINK, _CAP_ACK, _EXT_ACK, _STRICT = 270, 10, 11, 12
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _DUMP_INTR = 0x10
 _ACK_TLVS = 0x200
@@ -89,13 +91,32 @@ class Netlink:
             NetlinkError: the kernel refused, or (EBUSY) things changed during each of many attempts.
         """
         for _ in range(_DUMP_ATTEMPTS):
-            links = self._dump(RTM_GETLINK, decode_link)
-            addresses = self._dump(RTM_GETADDR, decode_address)
+            links = self._dump(encode_dump(RTM_GETLINK), decode_link)
+            addresses = self._dump(encode_dump(RTM_GETADDR), decode_address)
             if links is None or addresses is None:
                 continue
             names = {link.index: link.name for link in links}
             if all(address.index in names for address in addresses):
                 return Snapshot(tuple(links), tuple(_named(addresses, names)))
+        raise NetlinkError(errno.EBUSY, reason(errno.EBUSY))
+
+    def routes(self) -> list[KernelRoute]:
+        """Read all routes that carry our tag, of all tables.
+
+        Raises:
+            NetlinkError: as `dump`.
+        """
+        self._socket.setsockopt(_SOL_NETLINK, _STRICT, 1)  # the kernel picks them out: there may be a million others
+        try:
+            return [route for family in Family for route in self._routes(family) if route.ours]
+        finally:
+            self._socket.setsockopt(_SOL_NETLINK, _STRICT, 0)
+
+    def _routes(self, family: Family) -> list[KernelRoute]:
+        for _ in range(_DUMP_ATTEMPTS):
+            found = self._dump(encode_route_dump(family), decode_route)
+            if found is not None:
+                return found
         raise NetlinkError(errno.EBUSY, reason(errno.EBUSY))
 
     def add(self, change: bytes) -> None:
@@ -145,9 +166,9 @@ class Netlink:
                     answers[sequence] = _answer(flags, message)
         return [answers[sequence] for sequence in range(first, self._sequence + 1)]
 
-    def _dump(self, kind: int, decode: Callable[[bytes], _T | None]) -> list[_T] | None:
-        """All objects of one kind; None where something changed meanwhile."""
-        self._write([encode_dump(kind)])
+    def _dump(self, request: bytes, decode: Callable[[bytes], _T | None]) -> list[_T] | None:
+        """All objects that are asked for; None where something changed meanwhile."""
+        self._write([request])
         found: list[_T] = []
         interrupted = False
         while True:

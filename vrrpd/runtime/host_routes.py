@@ -1,0 +1,122 @@
+"""Routes of this host that come and go with a role, changed in the thread that changes addresses, and in its order.
+
+**Ours is what we added**, as with addresses: the tag tells. A route that somebody else has put in the place is an error
+for whoever wants it, and stays; one of ours that is not wanted is what a dead agent left, and goes at the start.
+
+The guardian is told of a route before it is added, and takes it away when we cannot. What a frozen agent had still to
+add is not added when it wakes up.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import TypeVar
+
+import trio
+
+from vrrpd.linux.netlink import KernelRoute, encode_route, encode_route_removal, route_error
+from vrrpd.linux.netlink.routes import GONE
+from vrrpd.linux.route import Route
+from vrrpd.runtime.kernel import AddressCommands, Kernel
+from vrrpd.runtime.links import Links
+
+T = TypeVar("T")
+
+
+class HostRoutes:
+    """The routes that this agent has put there; what movers are handed as `Host.routes`."""
+
+    def __init__(self, kernel: Kernel, links: Links) -> None:
+        self._kernel = kernel
+        self._links = links
+        self._held: set[Route] = set()
+
+    async def put(self, route: Route) -> None:
+        """Have a route there, in place of one of ours to the same destination in the same table with the same metric.
+
+        Raises:
+            NetlinkError: the kernel refuses; EEXIST where somebody else's is in the place.
+        """
+        index = self._index(route)
+        self._held.add(route)
+        self._tell()
+        await self._in_worker(lambda: self._add(route, index))
+
+    async def remove(self, route: Route) -> None:
+        """Take it away again, where it is ours; no error where it is not there.
+
+        Raises:
+            NetlinkError: the kernel refuses.
+        """
+        await self._in_worker(lambda: _remove(self._kernel.commands, route))
+        self._held.discard(route)
+        self._tell()
+
+    async def present(self, route: Route) -> bool:
+        """Whether it is there, as we would put it, and ours.
+
+        Raises:
+            NetlinkError: the kernel cannot be asked.
+        """
+        index = self._index(route)
+        there = await self._in_worker(self._kernel.commands.routes)
+        return any(each.same(route, index) for each in there)
+
+    def _tell(self) -> None:
+        ordered = sorted(self._held, key=str)
+        self._kernel.guardian.routes([encode_route_removal(route, answered=False) for route in ordered])
+
+    def _index(self, route: Route) -> int:
+        """Number of the interface; looked up each time, because one that comes back has another.
+
+        Raises:
+            NetlinkError: there is none of that name.
+        """
+        if not route.device:
+            return 0
+        link = self._links.link(route.device)
+        if link is None:
+            raise route_error(errno.ENODEV)
+        return link.index
+
+    def _add(self, route: Route, index: int) -> None:
+        """In the worker thread: add it, unless it is there."""
+        if self._kernel.guardian.acted:
+            raise route_error(errno.ECANCELED)
+        commands = self._kernel.commands
+        adding = encode_route(route, index)
+        (code,) = commands.apply([adding])
+        if code == errno.EEXIST:
+            in_place = [each for each in commands.routes() if each.in_place_of(route)]
+            if any(each.same(route, index) for each in in_place):
+                return
+            if in_place:
+                _remove(commands, route)
+                (code,) = commands.apply([adding])
+        if code:
+            raise route_error(code)
+
+    async def _in_worker(self, work: Callable[[], T]) -> T:
+        """Run in the worker thread; whoever gives up does not wait for the kernel, and what was asked for is done."""
+        return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._kernel.worker)
+
+
+def remove_orphans(commands: AddressCommands) -> list[tuple[KernelRoute, int]]:
+    """Remove every route that carries our tag: what dead agents left. Blocks.
+
+    Returns:
+        Each with the errno of its removal, 0 where it is gone.
+
+    Raises:
+        NetlinkError: the kernel cannot be asked.
+    """
+    found = commands.routes()
+    removals = [encode_route_removal(Route(each.destination, table=each.table, metric=each.metric)) for each in found]
+    return list(zip(found, commands.apply(removals), strict=True))
+
+
+def _remove(commands: AddressCommands, route: Route) -> None:
+    (code,) = commands.apply([encode_route_removal(route)])
+    if code not in GONE:
+        raise route_error(code)
