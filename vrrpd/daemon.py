@@ -19,18 +19,20 @@ import contextlib
 import gc
 import logging
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from ipaddress import IPv4Address
+from random import Random
 from typing import Any
 
 import trio
 
 from vrrpd.checks.base import Host, Status, Timing, run_check, stagger
-from vrrpd.checks.registry import build, errands, kinds
+from vrrpd.checks.registry import build
 from vrrpd.config import load, resolve
-from vrrpd.config.spec import AgentSpec, CheckSpec
+from vrrpd.config.spec import AgentSpec, CheckSpec, MoverSpec
 from vrrpd.control.client import DEFAULT_CONTROL
 from vrrpd.control.drains import Drains
 from vrrpd.control.lock import NamespaceLock
@@ -40,9 +42,15 @@ from vrrpd.control.service import READY, STOPPING, notify, reassure
 from vrrpd.control.state_file import state_path
 from vrrpd.errors import VrrpdError
 from vrrpd.guard import Guard
+from vrrpd.kinds import errands, kinds, mover
+from vrrpd.kinds import ports as ports_of
 from vrrpd.launcher import Launcher
 from vrrpd.linux.capabilities import require_capabilities
+from vrrpd.linux.ports import Ports
 from vrrpd.log import setup
+from vrrpd.movers.base import Interface
+from vrrpd.movers.contention import Ranks
+from vrrpd.movers.driver import MoverDriver
 from vrrpd.privileges import give_rights_away, inspect_as, own_user
 from vrrpd.programs import LauncherClient
 from vrrpd.runtime.alarms import Code
@@ -50,8 +58,9 @@ from vrrpd.runtime.auth_status import auth_status
 from vrrpd.runtime.health import CheckState
 from vrrpd.runtime.kernel import Kernel, this_machine
 from vrrpd.runtime.links import host_facts
+from vrrpd.runtime.routers import Router
 from vrrpd.runtime.status import status
-from vrrpd.runtime.supervisor import Runtime
+from vrrpd.runtime.supervisor import MakeMover, Runtime
 
 log = logging.getLogger(__name__)
 
@@ -94,11 +103,12 @@ def run_agent(options: Options, launcher: Launcher) -> None:
     spec = resolve(file, host_facts(kernel.commands.dump()), options.node, inspect_as(who))
     path = options.control or spec.control or DEFAULT_CONTROL
     state = options.state or state_path(path)
-    with NamespaceLock(path) as lock, ControlSocket(path, who) as control:
+    with NamespaceLock(path) as lock, ControlSocket(path, who) as control, Ports() as ports:
         with contextlib.suppress(OSError), making(state, who):
             pass  # only the directory is wanted; where it cannot be made, a drain says so
-        wanted = [errand for check in spec.checks for errand in errands(check.kind, check.options)]
+        wanted = [errand for each in (*spec.checks, *spec.movers) for errand in errands(each)]
         programs.promise([{"guardian": who}, *wanted])
+        ports.take(port for each in spec.movers for port in ports_of(each))
         said, refused = give_rights_away(who)
         as_json = (options.log_format or spec.log_format) == "json"
         writer = setup(options.log_level or spec.log_level or "info", "json" if as_json else "text")
@@ -107,7 +117,7 @@ def run_agent(options: Options, launcher: Launcher) -> None:
         for trouble in refused:
             log.warning("%s", trouble)
         try:
-            trio.run(_agent, kernel, spec, control, lock, state, programs, guard)
+            trio.run(_agent, kernel, spec, control, lock, state, programs, guard, ports)
         except* VrrpdError as group:
             raise _first(group) from None
         finally:
@@ -122,8 +132,9 @@ async def _agent(
     state: str,
     programs: LauncherClient,
     guard: Guard,
+    ports: Ports,
 ) -> None:
-    runtime = Runtime(kernel)
+    runtime = Runtime(kernel, _movers(spec.node, programs, ports))
     drains = Drains(state, runtime, partial(datetime.now, UTC))
     runtime.drained_from_the_start = drains.holds
     started = runtime.now()
@@ -179,6 +190,35 @@ async def _check(runtime: Runtime, host: Host, spec: CheckSpec, offset: int) -> 
     wall = lambda: datetime.now(UTC).timestamp()  # noqa: E731 - one expression, used here alone
     check = build(spec.kind, spec.options, host)
     await run_check(spec.name, check, timing, report, wall=wall, offset=offset)
+
+
+def _movers(node: str, programs: LauncherClient, ports: Ports) -> MakeMover:
+    """How a router comes by its movers: what knows one service, and what drives it."""
+
+    def make(runtime: Runtime, router: Router, spec: MoverSpec, changed: Callable[[], None]) -> MoverDriver:
+        card = partial(_card, router, spec.router)
+        made = mover(spec, node, card, programs=programs, routes=runtime.routes, port=ports.port)
+        peers = {peer.name: (peer.priority or 0, peer.addresses[0]) for peer in spec.peers}
+        ranks = Ranks(next(iter(spec.own), IPv4Address(0)), peers)
+        return MoverDriver(
+            spec.name,
+            made,
+            spec.options,
+            ranks,
+            changed=changed,
+            look=runtime.look,
+            log=logging.getLogger(f"vrrpd.{spec.router}"),
+            random=Random(),  # noqa: S311 - spreads attempts, guards nothing
+        )
+
+    return make
+
+
+def _card(router: Router, name: str) -> Interface | None:
+    """The card that a router of the file stands on."""
+    footings = (member.footing for member in router.members if member.spec.router == name)
+    link = next((footing.link for footing in footings if footing), None)
+    return Interface(link.name, link.index, link.mac.hex(":")) if link else None
 
 
 async def _goodbye(runtime: Runtime, signals: AsyncIterator[int]) -> None:

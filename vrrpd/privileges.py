@@ -15,13 +15,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import trio
 
 from vrrpd.checks.paths import obstacle
-from vrrpd.checks.registry import errands, inspect
+from vrrpd.config import CheckSpec, MoverSpec
 from vrrpd.errors import VrrpdError
+from vrrpd.kinds import errands, inspect
 from vrrpd.linux.memory import lock_memory
 from vrrpd.linux.real_time import take_real_time
 from vrrpd.rights import NETWORK, OWN_USER, Account, acting_as, agent_account, own_account, settle
@@ -49,14 +49,14 @@ def own_user(user: str | None) -> Account:
     return who
 
 
-def inspect_as(who: Account) -> Callable[[str, Any], str | None]:
-    """Looks at a check with the rights of whoever will do the looking when it runs."""
+def inspect_as(who: Account) -> Callable[[CheckSpec | MoverSpec], str | None]:
+    """Looks at a check or a mover with the rights of whoever will do the looking when it runs."""
 
-    def look(kind: str, options: Any) -> str | None:
-        if errands(kind, options):
-            return inspect(kind, options)  # the launcher will, with rights of its own
+    def look(spec: CheckSpec | MoverSpec) -> str | None:
+        if errands(spec):
+            return inspect(spec)  # the launcher will, with rights of its own
         with acting_as(who, NETWORK):
-            return inspect(kind, options)
+            return inspect(spec)
 
     return look
 

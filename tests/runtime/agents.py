@@ -9,13 +9,13 @@ import trio
 
 from tests.runtime.lan import Lan
 from tests.runtime.machine import Host
-from vrrpd.checks.registry import kinds
 from vrrpd.config import AgentSpec, load, resolve
+from vrrpd.kinds import kinds
 from vrrpd.runtime.health import CheckState
 from vrrpd.runtime.links import host_facts
 from vrrpd.runtime.routers import Router
 from vrrpd.runtime.status import status
-from vrrpd.runtime.supervisor import Runtime
+from vrrpd.runtime.supervisor import MakeMover, Runtime
 
 VIP = "10.0.0.100/24"
 
@@ -106,9 +106,9 @@ def wanted(host: Host, text: str) -> AgentSpec:
     return resolve(load(str(path), kinds()), host_facts(host.snapshot()), name)
 
 
-async def run_agent(host: Host, text: str = FILE) -> Agent:
+async def run_agent(host: Host, text: str = FILE, mover: MakeMover | None = None) -> Agent:
     """Start an agent on a host."""
-    runtime = Runtime(host.kernel())
+    runtime = Runtime(host.kernel(), mover) if mover else Runtime(host.kernel())
     agent = Agent(host, runtime, trio.CancelScope())
 
     async def run(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

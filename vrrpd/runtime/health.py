@@ -16,6 +16,7 @@ from vrrpd.config.spec import MemberSpec, RouterSpec, TrackSpec
 from vrrpd.proto.events import Adjust, Drain
 from vrrpd.proto.hold_down import HoldDown
 from vrrpd.proto.settings import HELD_DOWN, OWNER
+from vrrpd.runtime.moving import Demand
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Health:
         weighing: which checks lower its priority, for people; None while none does.
         settled: False while that is no more than that checks have not spoken yet.
         hold_down: see `HoldDown`.
+        demand: what the movers ask.
     """
 
     def __init__(self, spec: RouterSpec) -> None:
@@ -52,6 +54,7 @@ class Health:
         self.weighing: str | None = None
         self.settled = False
         self.hold_down = HoldDown()
+        self.demand = Demand()
         self._spec = spec
 
     def judge(self, checks: Mapping[str, CheckState], drain: Drain, now: int) -> list[Adjust]:
@@ -68,26 +71,29 @@ class Health:
         return [self._adjust(member, checks, drain, now) for member in self._spec.members]
 
     def _adjust(self, member: MemberSpec, checks: Mapping[str, CheckState], drain: Drain, now: int) -> Adjust:
-        priority, weights = _weighted(member.settings.priority, member.track, checks)
-        reason = self.unhealthy or weights
+        priority, weights = _weighted(member.settings.priority, member.track, checks, self.demand)
+        reason = self.demand.aside or self.unhealthy or weights
         if drain is not Drain.NO:
             reason = "drained"
         if self.hold_down.active(now):
             priority, reason = HELD_DOWN, f"held down for {self.hold_down.length / 1e9:g} s after repeated failures"
-        return Adjust(priority, self.unhealthy is None, reason, drain)
+        return Adjust(priority, self.unhealthy is None, reason, Drain.FORCE if self.demand.aside else drain)
 
 
 def _failed(state: CheckState) -> bool:
     return state.settled and not state.up
 
 
-def _weighted(priority: int, track: Iterable[TrackSpec], checks: Mapping[str, CheckState]) -> tuple[int, str]:
+def _weighted(
+    priority: int, track: Iterable[TrackSpec], checks: Mapping[str, CheckState], demand: Demand
+) -> tuple[int, str]:
     """The priority with its weights, and what changed it, for people."""
     shifts = {each.check: shift for each in track if (shift := _shift(each, checks[each.check]))}
-    if priority == OWNER or not shifts:
-        return priority, "no check changes the priority"
     words = [f"check {name} is {'up' if checks[name].up else 'down'}: {shift:+}" for name, shift in shifts.items()]
-    return weighted(priority, sum(shifts.values())), "; ".join(words)
+    words += [demand.lowering] if demand.lowering else []
+    if priority == OWNER or not words:
+        return priority, "nothing changes the priority"
+    return weighted(priority, sum(shifts.values()) + demand.weight), "; ".join(words)
 
 
 def _shift(track: TrackSpec, state: CheckState) -> int:

@@ -14,7 +14,7 @@ from functools import partial
 
 import trio
 
-from vrrpd.config.spec import RouterSpec
+from vrrpd.config.spec import MoverSpec, RouterSpec
 from vrrpd.errors import VrrpdError
 from vrrpd.linux.claims import Claim
 from vrrpd.linux.netlink import KernelAddress
@@ -37,6 +37,7 @@ from vrrpd.runtime.health import CheckState, Health
 from vrrpd.runtime.kernel import Guardian
 from vrrpd.runtime.links import Links
 from vrrpd.runtime.member import Footing, Member
+from vrrpd.runtime.moving import Movement, Moving
 from vrrpd.runtime.ports import Ports
 from vrrpd.runtime.remarks import Remarks
 from vrrpd.runtime.repairs import Repairs
@@ -62,6 +63,7 @@ class Services:
         renew: takes note that a router's deadline moved.
         guardian: lets go in our place when we cannot.
         vigil: told when something begins to be held.
+        mover: makes a mover of a router; see `moving.Start`.
         listen: starts to ask whether the network carries frames, for one member of a router.
     """
 
@@ -79,6 +81,7 @@ class Services:
     listen: Callable[[Router, int], None]
     guardian: Guardian
     vigil: Vigil
+    mover: Callable[[Router, MoverSpec, Callable[[], None]], Moving]
 
 
 class Router:
@@ -94,6 +97,7 @@ class Router:
         since: when the role last changed, nanoseconds.
         health: what the checks mean for it.
         remarks: what it says about what it hears.
+        movement: what moves with it beside its addresses.
     """
 
     def __init__(self, spec: RouterSpec, services: Services) -> None:
@@ -117,6 +121,7 @@ class Router:
         self._repairs = Repairs()
         self.remarks = Remarks(self.alarms, self._log)
         self._witnesses = [Witness(member, self.alarms) for member in self.members]
+        self.movement = Movement(spec.movers, partial(services.mover, self), self._mover_changed)
 
     @property
     def deadline(self) -> int | None:
@@ -141,6 +146,11 @@ class Router:
     def drained(self) -> bool:
         """True from `drain` until `undrain`, or until it shows that nobody else would serve."""
         return self._drain is not Drain.NO
+
+    @property
+    def aside(self) -> bool:
+        """True while it stays out because what its movers move is better off elsewhere."""
+        return self.health.demand.aside is not None
 
     @property
     def patience(self) -> int:
@@ -268,11 +278,12 @@ class Router:
     def judge_health(self) -> None:
         """The checks have something new to say, a hold-down began or ended, or an operator wants something else."""
         served = isinstance(self.group.members[0].state, Active)
+        self.health.demand = self.movement.demand
         wishes = self.health.judge(self._services.checks, self._drain, self._services.now())
         for index, wish in enumerate(wishes):
             asked = replace(wish, healthy=True) if self._bound else wish
             self._perform(self.group.adjust(index, asked, self._services.now()))
-        if served and self._drain is Drain.NO:
+        if served and self._drain is Drain.NO and not self.aside:
             self._releasing = isinstance(self.group.members[0].state, Leaving)
 
     def drain(self, *, force: bool) -> None:
@@ -469,10 +480,18 @@ class Router:
             if self._held_down:
                 self.judge_health()
 
-    # ---------------------------------------------------------------- alarms
+    # ---------------------------------------------------------------- movers and alarms
+
+    def _mover_changed(self) -> None:
+        """A mover has something new to say."""
+        self.movement.raise_alarms(self.alarms, self._services.now())
+        if self.movement.demand != self.health.demand:
+            self.judge_health()
 
     def _after(self) -> None:
-        """Renew the timer, and hold the lasting alarms against what is."""
+        """Renew the timer, tell the movers where the role is, and hold the lasting alarms against what is."""
+        core = self.group.members[0]
+        self.movement.want(active=isinstance(core.state, Active), priority=core.effective_priority)
         self._services.renew(self)
         self._changed.set()
         self._changed = trio.Event()

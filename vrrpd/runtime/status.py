@@ -13,12 +13,14 @@ from types import MappingProxyType
 from typing import Any
 
 from vrrpd import __version__
+from vrrpd.config.spec import MoverSpec
 from vrrpd.proto.effects import Role
 from vrrpd.proto.router import VirtualRouter
 from vrrpd.proto.timers import SECOND
 from vrrpd.runtime.alarms import Code
 from vrrpd.runtime.links import Links
 from vrrpd.runtime.member import Member
+from vrrpd.runtime.moving import Moving
 from vrrpd.runtime.routers import Router
 from vrrpd.runtime.supervisor import Runtime
 
@@ -76,17 +78,17 @@ def status(
 def _member(
     runtime: Runtime, router: Router, index: int, moment: Moment, drained_until: Callable[[str], datetime | None]
 ) -> dict[str, Any]:
-    member, core = router.members[index], router.group.members[index]
+    member, core, name = router.members[index], router.group.members[index], router.members[index].spec.router
     settings, counters = member.spec.settings, core.counters
-    held, until = router.health.hold_down, drained_until(member.spec.router)
+    held, until = router.health.hold_down, drained_until(name)
     return {
-        "name": member.spec.router,
+        "name": name,
         "vrid": settings.vrid,
         "family": str(settings.family),
         "interface": member.footing.link.name if member.footing else member.spec.interface,
         "state": _state(router, core),
         "priority": settings.priority,
-        "effective_priority": 0 if router.drained and router.idle else core.effective_priority,
+        "effective_priority": 0 if (router.drained or router.aside) and router.idle else core.effective_priority,
         "active_address": str(core.active_address) if core.active_address else None,
         "since": moment.of(router.since),
         "reason": _reason(router, index),
@@ -95,7 +97,7 @@ def _member(
         "held_down_until": moment.of(held.until) if held.active(moment.now) else None,
         "addresses": [_address(runtime, member, i) for i in range(len(member.spec.addresses))],
         "checks": [_check(runtime, track.check) for track in member.spec.track],
-        "movers": [],
+        "movers": [_mover(spec, at_work) for spec, at_work in router.movement.movers if spec.router == name],
         "peers": _peers(runtime.links, member, core, moment.now),
         "alarms": [{"code": a.code, "since": moment.of(a.since), "detail": a.detail} for a in router.alarms],
         "counters": {
@@ -114,7 +116,7 @@ def _member(
 
 def _state(router: Router, core: VirtualRouter) -> str:
     """One of init, backup, active, fault."""
-    if router.drained and router.idle and not router.fault:
+    if (router.drained or router.aside) and router.idle and not router.fault:
         return str(Role.BACKUP)
     out = core.source is not None and not core.takes_part
     return "fault" if router.idle and (router.fault or out) else str(router.role)
@@ -129,7 +131,9 @@ def _reason(router: Router, index: int) -> str:
         return f"{core.reason}; nothing was heard on the network yet"
     if core.takes_part or not router.idle:
         return core.reason
-    return "drained" if router.drained else router.health.unhealthy or core.reason
+    if router.drained:
+        return "drained"
+    return router.movement.demand.aside or router.health.unhealthy or core.reason
 
 
 def _address(runtime: Runtime, member: Member, index: int) -> dict[str, Any]:
@@ -143,6 +147,18 @@ def _check(runtime: Runtime, name: str) -> dict[str, Any]:
     state = runtime.checks[name]
     since = _iso(datetime.fromtimestamp(state.since, UTC)) if state.settled else None
     return {"name": name, "state": "up" if state.up else "down", "since": since, "detail": state.detail}
+
+
+def _mover(spec: MoverSpec, at_work: Moving) -> dict[str, Any]:
+    report = at_work.report
+    return {
+        "name": spec.name,
+        "state": str(report.state),
+        "detail": report.detail,
+        "holder": report.holder,
+        "ready": report.ready,
+        "why": report.why or None,
+    }
 
 
 def _peers(links: Links, member: Member, core: VirtualRouter, now: int) -> list[dict[str, Any]]:

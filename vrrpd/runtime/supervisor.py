@@ -10,7 +10,8 @@
     ├── claims      listens for other holders of our addresses, and asks for them
     ├── post ...    one for each of its listeners
     ├── port ...    two for each interface and family: read adverts and what strangers send, hand them to routers
-    └── hearing ... one for each router that waits for a sign of life on its link
+    ├── hearing ... one for each router that waits for a sign of life on its link
+    └── movement .. one for each router with movers: the movers at work
 
 The wanted state comes in whole (`apply`): routers that are new are made, those that are gone or changed hand over and
 go, those that are equal keep everything. Everything here runs on one event loop without locks; what can block runs in
@@ -24,10 +25,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
+from functools import partial
+from typing import TypeAlias
 
 import trio
 
-from vrrpd.config.spec import AgentSpec, RouterSpec
+from vrrpd.config.spec import AgentSpec, MoverSpec, RouterSpec
 from vrrpd.linux.netlink import (
     AddressAdded,
     AddressRemoved,
@@ -45,8 +48,10 @@ from vrrpd.runtime.announcer import Announcer
 from vrrpd.runtime.claims import Claims, Post
 from vrrpd.runtime.health import CheckState
 from vrrpd.runtime.hearing import hear_first, on_link
+from vrrpd.runtime.host_routes import HostRoutes, remove_orphans
 from vrrpd.runtime.kernel import Kernel
 from vrrpd.runtime.links import Links
+from vrrpd.runtime.moving import Movement, Moving
 from vrrpd.runtime.ports import Port, Ports
 from vrrpd.runtime.routers import Router, Services
 from vrrpd.runtime.schedule import Schedule
@@ -62,14 +67,22 @@ class Runtime:
         routers: by name, in the order of the configuration.
         checks: the last word of each check.
         links: the mirror of the kernel's links and addresses.
+        routes: changes routes of this host.
         drained_from_the_start: tells of a router that is made whether an operator wants it out.
     """
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, mover: MakeMover | None = None) -> None:
+        """Start with nothing wanted.
+
+        Args:
+            kernel: the machine.
+            mover: makes the movers that routers have; None where none has any.
+        """
         self.routers: dict[str, Router] = {}
         self.checks: dict[str, CheckState] = {}
         self.links = Links()
         self.drained_from_the_start: Callable[[RouterSpec], bool] = lambda _: False
+        self.routes = HostRoutes(kernel, self.links)
         self._kernel = kernel
         self._schedule = Schedule[Router]()
         self._vigil = Vigil(kernel.clock, kernel.guardian, self._freeze_limit, self._overslept)
@@ -85,6 +98,8 @@ class Runtime:
         self._limit = 0  # the last F while anything was held
         self._nursery: trio.Nursery | None = None
         self._left = trio.Event()
+        self._parting: list[Movement] = []
+        self._stopping = False
         self._services = Services(
             links=self.links,
             addresses=self._addresses,
@@ -100,14 +115,20 @@ class Runtime:
             listen=self._listen,
             guardian=kernel.guardian,
             vigil=self._vigil,
+            mover=partial(mover or _no_mover, self),
         )
 
     def now(self) -> int:
         """The clock, nanoseconds."""
         return self._kernel.clock.now()
 
+    def look(self) -> None:
+        """Were we asleep? Asked by whoever has waited and is about to change something."""
+        self._vigil.look()
+
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Read the host, remove what a dead agent left, then run until cancelled."""
+        remove_orphans(self._kernel.commands)
         self._take(self._addresses.first_reading())
         try:
             async with trio.open_nursery() as nursery:
@@ -163,13 +184,15 @@ class Runtime:
 
     async def leave(self, reason: str) -> None:
         """Hand every role over, and return when the last address is gone."""
-        self._wanted = {}
+        self._stopping, self._wanted = True, {}
         for router in list(self.routers.values()):
             router.leave(reason)
         self._tidy()
         while self.routers:
             await self._left.wait()
         await self._addresses.settled()
+        for movement in self._parting:
+            await movement.over.wait()
 
     async def shutdown(self, reason: str) -> None:
         """Let go of everything at once, and return when the last address is gone."""
@@ -303,11 +326,13 @@ class Runtime:
             if router.leaving and router.idle:
                 del self.routers[name]
                 router.shutdown("left")
+                self._part(router)
                 self._schedule.forget(router)
         busy = {claim for router in self.routers.values() if router.leaving for claim in _claims(router.spec)}
         for name, spec in self._wanted.items():
             if name not in self.routers and not _claims(spec) & busy:
                 router = self.routers[name] = Router(spec, self._services)
+                self._move(router)
                 if self.drained_from_the_start(spec):
                     router.drain(force=True)
                 else:
@@ -317,6 +342,19 @@ class Runtime:
         self._vigil.holding()
         self._left.set()
         self._left = trio.Event()
+
+    def _move(self, router: Router) -> None:
+        """Set the movers of a router to work."""
+        assert self._nursery is not None, "routers are made while the runtime runs"
+        if router.movement.movers:
+            self._nursery.start_soon(router.movement.run)
+
+    def _part(self, router: Router) -> None:
+        """End the movers of a router that has left; what they moved is given up where nobody took it over."""
+        followed = any(core.followed_by for core in router.group.members)
+        if router.movement.movers:
+            router.movement.close(give_up=self._stopping and not followed)
+            self._parting = [each for each in self._parting if not each.over.is_set()] + [router.movement]
 
     def _renew(self, router: Router) -> None:
         self._schedule.renew(router)
@@ -343,6 +381,14 @@ class Runtime:
     def _listen(self, router: Router, index: int) -> None:
         assert self._nursery is not None, "routers are started while the runtime runs"
         self._nursery.start_soon(self._hear, router, index)
+
+
+def _no_mover(_runtime: Runtime, _router: Router, spec: MoverSpec, _changed: Callable[[], None]) -> Moving:
+    raise AssertionError(f"{spec.name}: nobody makes movers here")
+
+
+MakeMover: TypeAlias = Callable[[Runtime, Router, MoverSpec, Callable[[], None]], Moving]
+"""Makes a mover of a router; it is given what to call after each change of its report."""
 
 
 def _claims(spec: RouterSpec) -> set[Hashable]:
