@@ -1,16 +1,21 @@
 """Every example is a complete, right file, and says in its comments what it does."""
 
-from collections.abc import Sequence
+import socket
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from pathlib import Path
 
 import pytest
 
-from vrrpd.checks.base import Finished, Host
-from vrrpd.checks.registry import KINDS, build, kinds
+from vrrpd.checks.base import Host
+from vrrpd.checks.registry import KINDS, build
 from vrrpd.config import AgentSpec, HostAddress, HostFacts, load, resolve
 from vrrpd.config.routers import routers
 from vrrpd.config.simulate import failures
+from vrrpd.errands import Finished
+from vrrpd.kinds import kinds, mover
+from vrrpd.linux.route import Route
+from vrrpd.movers.registry import MODULES
 
 _FOLDER = Path(__file__).parents[1] / "examples"
 _EXAMPLES = sorted(_FOLDER.glob("*.yaml"))
@@ -18,10 +23,12 @@ _INTERFACES = {"10.0.0.": "eth0", "192.0.2.": "eth0", "fd00::": "eth0", "10.1.0.
 
 
 class _Machine:
-    """What a check of an example would use, if it were probed."""
+    """What a check or a mover of an example would use, if it were asked to do something."""
 
-    async def run(self, argv: Sequence[str], *, user: str | None = None) -> Finished:
-        raise NotImplementedError(argv, user)
+    async def run(
+        self, argv: Sequence[str], *, user: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> Finished:
+        raise NotImplementedError(argv, user, environment)
 
     async def open(self, path: str) -> int:
         raise NotImplementedError(path)
@@ -31,6 +38,18 @@ class _Machine:
 
     async def changed(self) -> None:
         raise NotImplementedError
+
+    async def put(self, route: Route) -> None:
+        raise NotImplementedError(route)
+
+    async def remove(self, route: Route) -> None:
+        raise NotImplementedError(route)
+
+    async def present(self, route: Route) -> bool:
+        raise NotImplementedError(route)
+
+    def port(self, host: str, port: int) -> socket.socket:
+        raise NotImplementedError(host, port)
 
 
 def _host(*addresses: str) -> HostFacts:
@@ -55,7 +74,7 @@ def test_an_example_is_right_and_odd_in_nothing(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", _EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_resolves_on_each_of_its_nodes_and_its_checks_can_be_built(path: Path) -> None:
+def test_an_example_resolves_on_each_of_its_nodes_and_its_checks_and_movers_can_be_built(path: Path) -> None:
     file = load(str(path), kinds())
     for node, own in [*file.keys.nodes.items()] or [(None, ())]:
         own_networks = [router.nodes.get(node or "", ()) for router in routers(file) if router.keys.nodes]
@@ -65,6 +84,9 @@ def test_an_example_resolves_on_each_of_its_nodes_and_its_checks_can_be_built(pa
         assert all(router.members for router in spec.routers)
         for check in spec.checks:
             build(check.kind, check.options, Host(_Machine(), _Machine()))
+        for each in spec.movers:
+            machine = _Machine()
+            mover(each, spec.node, lambda: None, programs=machine, routes=machine, port=machine.port)
 
 
 def test_the_smallest_example_has_five_lines() -> None:
@@ -101,6 +123,25 @@ def test_the_old_version_counts_in_whole_seconds_on_the_wire() -> None:
 def test_one_example_shows_every_kind_of_check() -> None:
     file = load(str(_FOLDER / "every-check.yaml"), kinds())
     assert {kind for options in file.options.values() for kind in options} == set(KINDS)
+
+
+def test_every_kind_of_mover_of_a_cloud_has_an_example() -> None:
+    shown = {kind for path in _EXAMPLES for kind in MODULES if f"{kind}:" in path.read_text()}
+    assert shown >= {*MODULES} - {"http", "ec2-ipv6", "route"}
+
+
+@pytest.mark.parametrize("name", ["cloud-address-only.yaml", "cloud-ec2-elastic-ip.yaml", "cloud-azure-probe.yaml"])
+def test_where_nothing_but_a_cloud_s_address_moves_nothing_is_on_an_interface(name: str) -> None:
+    [member] = _resolved(name, "10.0.0.12/24").routers[0].members
+    assert member.addresses == ()
+
+
+def test_the_address_outside_the_network_is_on_the_node_that_the_route_leads_to() -> None:
+    spec = _resolved("cloud-ec2-route.yaml", "10.1.0.11/24")
+    [member] = spec.routers[0].members
+    assert [str(each.address) for each in member.addresses] == ["10.9.9.9/32"]
+    assert member.settings.max_hops == 1
+    assert spec.movers[0].shared == (ip_interface("10.9.9.9").ip,)
 
 
 def test_what_the_example_of_weights_says_about_them_is_what_they_do() -> None:

@@ -117,10 +117,12 @@ def test_a_program_reads_one_object(path: Path) -> None:
                 "addresses": ["10.0.0.100/24"],
                 "interfaces": ["eth0"],
                 "order": [{"node": "lb1", "priority": 250}, {"node": "lb2", "priority": 240}],
+                "movers": [],
             }
         ],
         "groups": {},
         "failures": None,
+        "ready": None,
     }
 
 

@@ -200,11 +200,28 @@ class TestText:
         assert any("web/ipv4 ACTIVE" in line for line in drawn(changed(drained=True)))
         assert any("web/ipv4 FAULT" in line for line in drawn(changed(drained=True, state="fault")))
 
+    def test_a_mover_of_a_backup_says_who_has_it_and_whether_this_node_could_take_over(self) -> None:
+        idle = {"name": "ec2-elastic-ip", "state": "idle", "detail": "watching", "holder": "lb1 (eni-1)"}
+        ready = drawn(changed(movers=[{**idle, "ready": True, "why": None}]))
+        assert "movers ec2-elastic-ip idle watching; with lb1 (eni-1)" in ready
+        assert "ready to take over: yes" in ready
+        not_ready = drawn(changed(movers=[{**idle, "ready": False, "why": "unreachable: no route to host"}]))
+        assert "ready to take over: no unreachable: no route to host" in not_ready
+
+    def test_a_mover_that_holds_says_how_it_came_here_and_only_a_trouble_beside(self) -> None:
+        held = {"name": "hetzner", "state": "held", "detail": "moved in 3 ms", "holder": "this node"}
+        well = drawn(changed(movers=[{**held, "ready": True, "why": None}]))
+        assert "movers hetzner held moved in 3 ms" in well
+        assert not any("ready to take over" in line for line in well)
+        ill = drawn(changed(movers=[{**held, "ready": False, "why": "the token is refused"}]))
+        assert "ready to take over: no the token is refused" in ill
+
     def test_an_agent_without_routers_says_so(self) -> None:
         assert drawn({**STATUS, "routers": []})[-1] == "no routers"
 
     def test_an_answer_without_any_key_is_still_drawn(self) -> None:
         assert drawn({"routers": [{}]})
+        assert "ready to take over: no unknown" in drawn({"routers": [{"movers": [{}]}]})
 
     def test_what_the_network_says_cannot_move_the_cursor(self) -> None:
         assert any("evil?[2J" in line for line in drawn(changed(reason="evil\x1b[2J[bold]x")))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vrrpd.config import CheckKinds, HostFacts, load, resolve
+from vrrpd.config import HostFacts, Kinds, load, resolve
 from vrrpd.config.loader import parse, read_file
 from vrrpd.errors import ConfigError
 
@@ -70,7 +70,7 @@ _WORDS = st.sampled_from(
 _NO_HOST = HostFacts(frozenset(), ())
 
 
-def _read(content: bytes, kinds: CheckKinds) -> None:
+def _read(content: bytes, kinds: Kinds) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "vrrpd.yaml"
         path.write_bytes(content)
@@ -84,7 +84,7 @@ def _read(content: bytes, kinds: CheckKinds) -> None:
 
 @settings(deadline=None)
 @given(st.binary(max_size=200))
-def test_no_bytes_raise_anything_but_a_configuration_error(kinds: CheckKinds, content: bytes) -> None:
+def test_no_bytes_raise_anything_but_a_configuration_error(kinds: Kinds, content: bytes) -> None:
     _read(content, kinds)
 
 
@@ -95,7 +95,7 @@ def test_no_bytes_raise_anything_but_a_configuration_error(kinds: CheckKinds, co
 @example(["[" * 5000])
 @example(["? " * 3000])
 @example(["? [a]\n: ? {b: c}\n  : d"])
-def test_no_text_of_the_schema_s_own_words_raises_anything_else(kinds: CheckKinds, words: list[str]) -> None:
+def test_no_text_of_the_schema_s_own_words_raises_anything_else(kinds: Kinds, words: list[str]) -> None:
     _read("".join(words).encode(errors="replace"), kinds)
 
 
@@ -138,7 +138,7 @@ _VALUES = st.recursive(
 @settings(max_examples=300, deadline=None)
 @given(st.dictionaries(_KEYS, _VALUES, max_size=8), st.dictionaries(_KEYS, _VALUES, max_size=4), st.booleans())
 def test_no_router_raises_anything_else(
-    kinds: CheckKinds, router: dict[str, str], defaults: dict[str, str], nodes: bool
+    kinds: Kinds, router: dict[str, str], defaults: dict[str, str], nodes: bool
 ) -> None:
     lines = ['nodes: {lb1: [10.0.0.1, "fd00::1"], lb2: 10.0.0.2}'] if nodes else []
     lines += ["defaults:", *(f"  {key}: {value}" for key, value in defaults.items())] if defaults else []
@@ -148,7 +148,7 @@ def test_no_router_raises_anything_else(
 
 
 @pytest.mark.parametrize("nested", ["a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n", "&a [*a]\n"])
-def test_aliases_cannot_make_a_small_file_large(kinds: CheckKinds, tmp_path: Path, nested: str) -> None:
+def test_aliases_cannot_make_a_small_file_large(kinds: Kinds, tmp_path: Path, nested: str) -> None:
     path = tmp_path / "vrrpd.yaml"
     path.write_text(nested)
     with pytest.raises(ConfigError, match="an alias"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vrrpd.config import CheckKinds, File, load, read
+from vrrpd.config import File, Kinds, load, read
 from vrrpd.errors import ConfigError
 
 _TABLES = sorted((Path(__file__).parent / "mistakes").glob("*.txt"))
@@ -62,7 +62,7 @@ def test_addresses_that_do_not_fit_into_one_packet_are_refused(
     assert f"list up to {limit}" in mistake
 
 
-def test_a_file_that_is_not_there_is_a_mistake_at_its_first_character(kinds: CheckKinds) -> None:
+def test_a_file_that_is_not_there_is_a_mistake_at_its_first_character(kinds: Kinds) -> None:
     with pytest.raises(ConfigError) as caught:
         load("/nonexistent/vrrpd.yaml", kinds)
     assert str(caught.value) == (
@@ -71,7 +71,7 @@ def test_a_file_that_is_not_there_is_a_mistake_at_its_first_character(kinds: Che
     )
 
 
-def test_a_directory_and_an_impossible_path_are_mistakes_too(kinds: CheckKinds, tmp_path: Path) -> None:
+def test_a_directory_and_an_impossible_path_are_mistakes_too(kinds: Kinds, tmp_path: Path) -> None:
     assert "(Is a directory)" in read(str(tmp_path), kinds).mistakes[0].text
     assert "cannot be read" in read("a\0b", kinds).mistakes[0].text
 
@@ -94,7 +94,7 @@ def test_a_byte_order_mark_and_foreign_line_ends_are_no_mistake(file_of: Callabl
     assert _said(file_of(content.encode())) == []
 
 
-def test_a_mistake_names_the_file_so_that_an_editor_can_jump_there(kinds: CheckKinds, tmp_path: Path) -> None:
+def test_a_mistake_names_the_file_so_that_an_editor_can_jump_there(kinds: Kinds, tmp_path: Path) -> None:
     path = tmp_path / "vrrpd.yaml"
     path.write_text("nodes: {lb1: 10.0.0.11, lb2: 10.0.0.12}\nrouters:\n  web: {vrid: 0, addresses: [10.0.0.100]}\n")
     with pytest.raises(ConfigError) as caught:

@@ -9,12 +9,13 @@ import pytest
 from vrrpd.config import (
     AgentSpec,
     Announce,
-    CheckKinds,
     CheckSpec,
     File,
     HostAddress,
     HostFacts,
+    Kinds,
     MemberSpec,
+    MoverSpec,
     SharedAddress,
     TrackSpec,
     examine,
@@ -122,7 +123,7 @@ def test_the_complete_file_of_the_manual_becomes_one_virtual_router(file_of: Fil
     )
 
 
-def test_a_right_file_can_be_loaded(tmp_path: Path, kinds: CheckKinds) -> None:
+def test_a_right_file_can_be_loaded(tmp_path: Path, kinds: Kinds) -> None:
     path = tmp_path / "vrrpd.yaml"
     path.write_text(PRODUCT)
     assert resolve(load(str(path), kinds), LB1).routers[0].name == "web"
@@ -575,13 +576,13 @@ def test_a_group_may_have_the_name_of_one_of_its_routers(file_of: FileOf) -> Non
 def test_this_host_is_asked_whether_it_has_what_its_checks_need(file_of: FileOf) -> None:
     asked: list[tuple[str, object]] = []
 
-    def inspect(kind: str, options: object) -> str | None:
-        asked.append((kind, options))
-        return {"h:2": "it is not there; install it", "h:3": "it is not there"}.get(str(options))
+    def inspect(spec: CheckSpec | MoverSpec) -> str | None:
+        asked.append((spec.kind, spec.options))
+        return {"h:2": "it is not there; install it", "h:3": "it is not there"}.get(str(spec.options))
 
     checks = "checks:\n  a: {tcp: 'h:1'}\n  b: {tcp: 'h:2', fall: 3}\n  c: {fall: 3, tcp: 'h:3'}\n"
     file = file_of(PAIR + checks + "routers:\n  web: {vrid: 51, addresses: [10.0.0.100], track: [c, a, b]}\n")
-    said = ["4:12: it is not there; install it", "5:21: it is not there; correct the check, or this host"]
+    said = ["4:12: it is not there; install it", "5:21: it is not there; correct it here, or this host"]
     assert [f"{m.line}:{m.column}: {m.text}" for m in examine(file, LB1, inspect=inspect).mistakes] == said
     assert asked == [("tcp", "h:1"), ("tcp", "h:2"), ("tcp", "h:3")]
     with pytest.raises(ConfigError, match="install it"):

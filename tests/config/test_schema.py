@@ -8,15 +8,27 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from vrrpd.checks.registry import kinds as real_kinds
-from vrrpd.config import CheckKinds, json_schema
+from vrrpd.config import Kinds, json_schema
 from vrrpd.config.model import FileKeys, RouterKeys
+from vrrpd.kinds import kinds as real_kinds
 
 _EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 _KNOWN_WORDS = {
     *("$schema", "$ref", "$defs", "title", "description", "examples", "type", "properties", "additionalProperties"),
-    *("required", "items", "minItems", "maxItems", "minLength", "maxLength", "minimum", "maximum", "pattern", "enum"),
-    *("anyOf", "oneOf", "default"),
+    *(
+        "required",
+        "items",
+        "minItems",
+        "maxItems",
+        "minProperties",
+        "minLength",
+        "maxLength",
+        "minimum",
+        "maximum",
+        "pattern",
+        "enum",
+    ),
+    *("anyOf", "oneOf", "const", "default"),
 }
 _TYPES: dict[str, Any] = {
     "object": dict,
@@ -51,7 +63,8 @@ def _fits(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> bool:
         return False
     if "oneOf" in schema and sum(_fits(value, option, root) for option in schema["oneOf"]) != 1:
         return False
-    if "enum" in schema and not any(value == one and type(value) is type(one) for one in schema["enum"]):
+    words = [schema["const"]] if "const" in schema else schema.get("enum")
+    if words is not None and not any(value == one and type(value) is type(one) for one in words):
         return False
     types = schema.get("type", [])
     wanted = [types] if isinstance(types, str) else types
@@ -79,7 +92,7 @@ def _mapping_fits(value: dict[str, Any], schema: dict[str, Any], root: dict[str,
         rule = known.get(key, others)
         if rule is False or not _fits(inner, rule, root):
             return False
-    return all(key in value for key in schema.get("required", []))
+    return len(value) >= schema.get("minProperties", 0) and all(key in value for key in schema.get("required", []))
 
 
 def test_the_schema_is_plain_json_of_draft_2020_12_with_known_words_only() -> None:
@@ -98,12 +111,11 @@ def test_every_key_is_in_the_schema_with_a_description() -> None:
         properties = definitions[model.__name__]["properties"]
         assert set(properties) == set(model.model_fields)
         assert all(properties[key].get("description") for key in properties)
-    assert set(real_kinds()) < set(definitions["CheckKeys"]["properties"])
+    assert set(real_kinds().checks) < set(definitions["CheckKeys"]["properties"])
 
 
-@pytest.mark.parametrize("key", ["movers", "hooks"])
-def test_keys_that_are_not_supported_yet_are_not_offered(key: str, kinds: CheckKinds) -> None:
-    assert key not in json_schema(kinds)["$defs"]["RouterKeys"]["properties"]
+def test_keys_that_are_not_supported_yet_are_not_offered(kinds: Kinds) -> None:
+    assert "hooks" not in json_schema(kinds, ())["$defs"]["RouterKeys"]["properties"]
 
 
 @pytest.mark.parametrize("path", _EXAMPLES, ids=lambda path: path.stem)
@@ -151,5 +163,19 @@ def test_an_editor_underlines_what_the_agent_would_refuse(text: str) -> None:
     assert not _fits(yaml.safe_load(text), schema, schema)
 
 
-def test_a_file_without_kinds_of_checks_still_has_a_schema() -> None:
-    assert "CheckKeys" in json_schema({})["$defs"]
+def test_a_file_without_kinds_still_has_a_schema() -> None:
+    assert {"CheckKeys", "MoverKeys"} < set(json_schema(Kinds({}, {}))["$defs"])
+
+
+def test_a_kind_of_mover_is_described_with_its_options_where_that_is_wanted(kinds: Kinds) -> None:
+    schema = json_schema(kinds, ["ip", "plain"])
+    right = "routers: {web: {vrid: 1, movers: [{ip: {id: a, timeout: 3s, unready_weight: off}}, {plain: {}}]}}"
+    assert _fits(yaml.safe_load(right), schema, schema)
+    assert _fits(yaml.safe_load("defaults: {movers: [heavy: {loft: 7}]}"), schema, schema), "not described"
+    for wrong in ("ip: {timeout: 3s}", "ip: {id: a, timout: 3s}", "pigeon: {}", "ip: {id: a}, plain: {}", ""):
+        assert not _fits(yaml.safe_load(f"routers: {{web: {{movers: [{{{wrong}}}]}}}}"), schema, schema), wrong
+
+
+def test_all_kinds_of_movers_are_described_where_nothing_is_said(kinds: Kinds) -> None:
+    with pytest.raises(KeyError, match="heavy"):
+        json_schema(kinds)

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vrrpd.config import CheckKinds, File, read
+from vrrpd.config import File, Kinds, read
 from vrrpd.config.simulate import Failure, failures
 from vrrpd.proto.timers import MS, SECOND
 
@@ -153,7 +153,7 @@ def test_a_check_that_lowers_one_router_of_a_group_and_raises_another_is_judged_
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(_files())
-def test_what_the_file_is_told_is_what_the_core_then_does(kinds: CheckKinds, content: str) -> None:
+def test_what_the_file_is_told_is_what_the_core_then_does(kinds: Kinds, content: str) -> None:
     """The mistakes and warnings come from a rule of their own; here it is held against the trials."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "vrrpd.yaml"

@@ -25,12 +25,12 @@ from trio.testing import MockClock, memory_stream_pair
 from tests.linux.bpf import passes
 from tests.proto.builders import DEFAULT, DEFAULT6, HIGHER, HIGHER6, LOWER, ME, ME6, MULTICAST, MULTICAST6, V2
 from tests.proto.signed import PERMISSIVE, SIGNED, at
-from vrrpd.checks.registry import kinds
-from vrrpd.config import CheckKinds, HostFacts, load, resolve
+from vrrpd.config import HostFacts, Kinds, load, resolve
 from vrrpd.config.spec import HostAddress
 from vrrpd.control import messages
 from vrrpd.control.server import Handler, Server
 from vrrpd.errors import ConfigError, VrrpdError
+from vrrpd.kinds import kinds
 from vrrpd.linux.families import STACKS
 from vrrpd.linux.sieve import sieve
 from vrrpd.proto.auth import MOST_SIGHTINGS, Authenticator
@@ -152,7 +152,7 @@ def configuration(data: bytes) -> None:
 
 
 @cache
-def _kinds() -> CheckKinds:
+def _kinds() -> Kinds:
     return kinds()
 
 

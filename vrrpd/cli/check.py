@@ -9,7 +9,9 @@ On a host that is one of the nodes (or is told so) it answers what `vrrpd run` w
 checks the file for every node, and says in one line what it left out. With `--explain` it tries every single failure
 on the nodes of the file (`config.simulate`) and shows who takes over, and when.
 
-Exit status: 0 where an agent would start, 1 where it would not, 2 for a wrong command line.
+With `--ready` it asks every mover of this node whether it could take over now (`cli.ready`).
+
+Exit status: 0 where an agent would start, 1 where it would not (or is not ready), 2 for a wrong command line.
 """
 
 from __future__ import annotations
@@ -22,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vrrpd.checks.registry import kinds
 from vrrpd.config import AgentSpec, Examination, File, examine, json_schema, read
 from vrrpd.config.groups import groups
 from vrrpd.config.model import TrackKeys
@@ -30,11 +31,13 @@ from vrrpd.config.routers import Router, routers
 from vrrpd.config.scalars import written
 from vrrpd.config.words import listed
 from vrrpd.errors import Mistake
-from vrrpd.linux.netlink import Netlink
+from vrrpd.kinds import kinds
+from vrrpd.linux.netlink import Netlink, Snapshot
 from vrrpd.privileges import inspect_as, own_user
 from vrrpd.runtime.links import host_facts
 
 if TYPE_CHECKING:
+    from vrrpd.cli.ready import Verdict
     from vrrpd.config.simulate import Failure
 
 _SKIPPED = "skipped, because it needs the host: interfaces, own addresses, networks of the shared addresses"
@@ -48,10 +51,11 @@ Examples:
   vrrpd check -c vrrpd.yaml                    any file; on a desk, for all its nodes
   vrrpd check -c vrrpd.yaml --node lb2         as this host would see it, being lb2
   vrrpd check --explain                        what every single failure would lead to
+  vrrpd check --ready                          could this node take over what moves in the cloud, now?
   vrrpd check --json | jq .mistakes            for a program
   vrrpd check --schema > vrrpd.schema.json     for an editor
 
-Exit status: 0 good, 1 mistakes found, 2 wrong usage.
+Exit status: 0 good, 1 mistakes found or not ready, 2 wrong usage.
 """
 
 
@@ -68,24 +72,35 @@ Exit status: 0 good, 1 mistakes found, 2 wrong usage.
 @click.option("--node", metavar="NAME", help="Which node of the file this host is.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--explain", is_flag=True, help="Try every single failure: who takes over, and when.")
+@click.option("--ready", is_flag=True, help="Ask every mover of this node whether it could take over now.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of the file and end.")
-def check(path: str, node: str | None, as_json: bool, explain: bool, schema: bool) -> None:
+def check(path: str, node: str | None, as_json: bool, explain: bool, ready: bool, schema: bool) -> None:
     """Check a configuration file and list all its mistakes."""
     if schema:
         click.echo(json.dumps(json_schema(kinds()), indent=2))
         return
     file = read(path, kinds())
     with Netlink() as netlink:
-        found = examine(file, host_facts(netlink.dump()), node, inspect_as(own_user(None)))
+        snapshot = netlink.dump()
+    found = examine(file, host_facts(snapshot), node, inspect_as(own_user(None)))
     tried = _try(file) if explain and not found.mistakes else None
+    asked = _ask(found.spec, snapshot) if ready and found.spec else None
     if as_json:
-        click.echo(json.dumps(_as_object(file, found, tried), indent=2))
+        click.echo(json.dumps(_as_object(file, found, tried, asked), indent=2))
     else:
         _print(file, found)
         if tried is not None:
             _show(file, tried)
-    if found.mistakes:
+        if ready and not found.mistakes:
+            _print_ready(asked)
+    if found.mistakes or (ready and (asked is None or not all(verdict.ready for verdict in asked))):
         sys.exit(1)
+
+
+def _ask(spec: AgentSpec, snapshot: Snapshot) -> list[Verdict]:
+    from vrrpd.cli.ready import ask  # noqa: PLC0415 - brings trio, which nothing else needs
+
+    return ask(spec, snapshot)
 
 
 def _try(file: File) -> list[Failure]:
@@ -103,7 +118,9 @@ def _show(file: File, tried: list[Failure]) -> None:
     show(groups(file), tried)
 
 
-def _as_object(file: File, found: Examination, tried: list[Failure] | None) -> dict[str, Any]:
+def _as_object(
+    file: File, found: Examination, tried: list[Failure] | None, asked: list[Verdict] | None
+) -> dict[str, Any]:
     """The findings for a program."""
 
     def items(mistakes: tuple[Mistake, ...]) -> list[dict[str, Any]]:
@@ -119,6 +136,7 @@ def _as_object(file: File, found: Examination, tried: list[Failure] | None) -> d
         "routers": [] if found.mistakes else [_router_object(router, found.spec) for router in routers(file)],
         "groups": {group.name: [r.name for r in group.routers] for group in groups(file) if len(group.routers) > 1},
         "failures": None if tried is None else [_failure_object(failure) for failure in tried],
+        "ready": None if asked is None else [_verdict_object(verdict) for verdict in asked],
     }
 
 
@@ -130,6 +148,7 @@ def _router_object(router: Router, spec: AgentSpec | None) -> dict[str, Any]:
         "addresses": [str(entry.address) for entry in router.addresses],
         "interfaces": _interfaces(router, spec),
         "order": [{"node": node, "priority": priority} for node, priority in _order(router)],
+        "movers": [mover.name for mover in router.movers],
     }
 
 
@@ -149,6 +168,16 @@ def _failure_object(failure: Failure) -> dict[str, Any]:
     }
 
 
+def _verdict_object(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "router": verdict.router,
+        "mover": verdict.mover,
+        "ready": verdict.ready,
+        "why": verdict.why,
+        "holder": verdict.holder,
+    }
+
+
 def _order(router: Router) -> list[tuple[str, int]]:
     """Who would be Active, who after it, and so on."""
     return sorted(router.priorities.items(), key=lambda item: -item[1])
@@ -160,34 +189,46 @@ def _interfaces(router: Router, spec: AgentSpec | None) -> list[str]:
     return list(dict.fromkeys(member.interface for member in members if member.interface))
 
 
+def _say(text: str) -> None:
+    click.echo(text, color=False if os.environ.get("NO_COLOR") else None)
+
+
+def _print_ready(asked: list[Verdict] | None) -> None:
+    """What the movers have answered."""
+    if asked is None:
+        _say("ready to take over: unknown; the movers are asked on the host of a node, which --node can name")
+        return
+    if not asked:
+        _say("ready to take over: yes; nothing moves but addresses, which needs nobody's leave")
+    for verdict in asked:
+        yes = click.style("yes", fg="green") if verdict.ready else click.style("no", fg="red")
+        more = f"; now with {verdict.holder}" if verdict.ready else f", {verdict.why}"
+        _say(f"router {verdict.router}, {verdict.mover}: ready to take over: {yes}{more}")
+
+
 def _print(file: File, found: Examination) -> None:
     """The findings for a person; colours on a terminal only (https://no-color.org)."""
-    colour = False if os.environ.get("NO_COLOR") else None
-
-    def say(text: str) -> None:
-        click.echo(text, color=colour)
-
     for mistake in found.mistakes:
-        say(f"{_place(file, mistake)} {mistake.text}")
+        _say(f"{_place(file, mistake)} {mistake.text}")
     for warning in found.warnings:
-        say(f"{_place(file, warning)} {click.style('warning', fg='yellow')}: {warning.text}")
+        _say(f"{_place(file, warning)} {click.style('warning', fg='yellow')}: {warning.text}")
     if found.mistakes:
         count = len(found.mistakes)
-        say(
+        _say(
             click.style(
                 f"{count} mistake{'s' if count > 1 else ''} found; no agent would start with this file", fg="red"
             )
         )
         return
     good = f"{file.path} is good{', with warnings' if found.warnings else ''}"
-    say(click.style(good, fg="green", bold=True))
-    say(_whose(file, found))
+    _say(click.style(good, fg="green", bold=True))
+    _say(_whose(file, found))
     for router in routers(file):
         for line in _router_lines(router, found.spec):
-            say(line)
+            _say(line)
     for group in groups(file):
         if len(group.routers) > 1:
-            say(f"group {click.style(group.name, bold=True)}: {listed(r.name for r in group.routers)} move together")
+            _say(f"group {click.style(group.name, bold=True)}: {listed(r.name for r in group.routers)} move together")
 
 
 def _place(file: File, mistake: Mistake) -> str:
@@ -216,7 +257,7 @@ def _router_lines(router: Router, spec: AgentSpec | None) -> list[str]:
     head = f"router {click.style(router.name, bold=True)}{on}: VRID {keys.vrid}, version {keys.version}, {how}"
     lines = [
         f"{head}, an advertisement every {written(keys.advert_interval)}",
-        f"  addresses  {', '.join(str(entry.address) for entry in router.addresses)}",
+        f"  addresses  {', '.join(str(entry.address) for entry in router.addresses) or 'none'}",
     ]
     order = _order(router)
     if router.nodes:
@@ -225,6 +266,8 @@ def _router_lines(router: Router, spec: AgentSpec | None) -> list[str]:
         lines.append(f"  priority   {order[0][1]}")
     if keys.track:
         lines.append(f"  tracks     {', '.join(_tracked(entry) for entry in keys.track)}")
+    if router.movers:
+        lines.append(f"  moves      {', '.join(mover.name for mover in router.movers)}")
     return lines
 
 

@@ -16,8 +16,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-_STYLES = {"active": "bold green", "backup": "cyan", "init": "yellow", "fault": "bold red", "drained": "bold yellow"}
 _GOOD, _BAD, _DIM = "green", "bold red", "dim"
+_STYLES = {"active": "bold green", "backup": "cyan", "init": "yellow", "fault": "bold red", "drained": "bold yellow"}
+_MOVER_STYLES = {"idle": _DIM, "acquiring": "yellow", "held": _GOOD, "contended": "bold red", "failed": "bold red"}
 UNKNOWN = "an unknown time"
 _PIPE_WIDTH = 1000  # columns where there is no terminal: nobody wants lines broken for a screen that is not there
 
@@ -78,6 +79,7 @@ def _router(router: dict[str, Any], now: str) -> Table:
         table.add_row("  active", _plain(router.get("active_address")), "", "")
     _add_rows(table, "addresses", [_address(entry) for entry in router.get("addresses", [])])
     _add_rows(table, "checks", [_check(entry, now) for entry in router.get("checks", [])])
+    _add_rows(table, "movers", [row for entry in router.get("movers", []) for row in _mover(entry)])
     _add_rows(table, "peers", [_peer(entry) for entry in router.get("peers", [])])
     _add_alarms(table, router.get("alarms", []), now)
     return table
@@ -132,6 +134,18 @@ def _check(entry: dict[str, Any], now: str) -> tuple[str, Text, str]:
     state = _plain(entry.get("state"))
     since = f" (since {ago(entry.get('since'), now)})"
     return _plain(entry.get("name")), Text(state, _GOOD if state == "up" else _BAD), _plain(entry.get("detail")) + since
+
+
+def _mover(entry: dict[str, Any]) -> list[tuple[str, Text, str]]:
+    """What a mover does, and below that whether this node could take over; of no use where it holds, and well."""
+    state, ready = _plain(entry.get("state")), bool(entry.get("ready"))
+    holder = f"with {_plain(entry.get('holder'))}" if state != "held" else ""
+    about = "; ".join(part for part in (_plain(entry.get("detail")), holder) if part)
+    rows = [(_plain(entry.get("name")), Text(state, _MOVER_STYLES.get(state, "")), about)]
+    if state != "held" or not ready:
+        why = "" if ready else _plain(entry.get("why"))
+        rows.append(("ready to take over:", Text("yes", _GOOD) if ready else Text("no", _BAD), why))
+    return rows
 
 
 def _peer(entry: dict[str, Any]) -> tuple[str, Text, str]:

@@ -11,12 +11,13 @@ Every mistake ends as a `Mistake` with line and column, and all mistakes of a fi
 is cut out of the tree and the rest is judged on. `schema` describes the same keys to editors, and `simulate` tries out
 on the protocol core what every single failure would lead to.
 
-This package knows no check, opens no socket and asks no kernel: kinds of checks and facts of the host are handed in.
+This package knows no check and no mover, opens no socket and asks no kernel: kinds and facts of the host are handed in.
 """
 
 from vrrpd.config.file import File
+from vrrpd.config.kinds import CheckKinds, Kinds, MoverKind
 from vrrpd.config.resolve import Examination, examine, load, read, resolve
-from vrrpd.config.schema import CheckKinds, json_schema
+from vrrpd.config.schema import json_schema
 from vrrpd.config.spec import (
     AgentSpec,
     Announce,
@@ -24,6 +25,8 @@ from vrrpd.config.spec import (
     HostAddress,
     HostFacts,
     MemberSpec,
+    MoverSpec,
+    PeerSpec,
     RouterSpec,
     SharedAddress,
     TrackSpec,
@@ -38,7 +41,11 @@ __all__ = [
     "File",
     "HostAddress",
     "HostFacts",
+    "Kinds",
     "MemberSpec",
+    "MoverKind",
+    "MoverSpec",
+    "PeerSpec",
     "RouterSpec",
     "SharedAddress",
     "TrackSpec",

@@ -64,10 +64,11 @@ def _lint_packet(report: Report, router: Router, family: Family) -> None:
     entries, name = router.of_family(family), FAMILY_NAMES[family]
     version = router.keys.version
     if (family, version) not in _OVERHEAD:
-        report.wrong(
-            entries[0].path, f"{entries[0].address.ip} is IPv6, which version 2 does not know", "use version 3"
-        )
+        path, what = (entries[0].path, entries[0].address.ip) if entries else (router.path("movers"), "this router")
+        report.wrong(path, f"{what} is IPv6, which version 2 does not know", "use version 3")
         return
+    if not entries:
+        return  # one placeholder is advertised
     advertised = [entry for entry in entries if entry.keys.advertise]
     if not advertised:
         report.wrong(

@@ -15,6 +15,7 @@ from vrrpd.config import lint_router
 from vrrpd.config.file import Report
 from vrrpd.config.groups import groups
 from vrrpd.config.lint_groups import lint_groups
+from vrrpd.config.lint_movers import lint_movers
 from vrrpd.config.lint_outcome import lint_outcome
 from vrrpd.config.priority import MOST_NODES
 from vrrpd.config.routers import FAMILY_NAMES, Router, family_of, routers
@@ -35,6 +36,7 @@ def lint_file(report: Report) -> None:
     for router in all_routers:
         lint_router.lint_router(report, router)
     _lint_shared_addresses(report, all_routers)
+    lint_movers(report, all_routers)
     lint_groups(report)
     if file.sound("groups"):
         for group in groups(file):
@@ -107,7 +109,7 @@ def _lint_checks(report: Report, all_routers: list[Router]) -> None:
         path = ("checks", name)
         kinds = list(file.options.get(name, {}))
         if not kinds and file.sound(*path):
-            offer = listed(sorted(file.kinds), "or") if file.kinds else "a kind"
+            offer = listed(sorted(file.kinds.checks), "or") if file.kinds.checks else "a kind"
             report.wrong(path, f"the check {quote(name)} has no kind, so nothing would be checked", f"add {offer}")
         for kind in kinds[1:]:
             report.wrong(

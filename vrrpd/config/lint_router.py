@@ -31,11 +31,11 @@ def lint_router(report: Report, router: Router) -> None:
     here = ("routers", router.name)
     if router.keys.vrid is None and router.sound("vrid"):
         report.wrong(here, f"router {quote(router.name)} has no 'vrid'", "add one of 1..255, the same on all nodes")
-    if not router.keys.addresses and router.sound("addresses"):
+    if not router.keys.addresses and not router.keys.movers and router.sound("addresses", "movers"):
         report.wrong(
             router.path("addresses"),
             f"router {quote(router.name)} has no addresses",
-            "list at least one in 'addresses'",
+            "list at least one in 'addresses', or what moves in a cloud in 'movers'",
         )
     _lint_interval(report, router)
     _lint_transport(report, router)
@@ -141,7 +141,7 @@ def _lint_unicast(report: Report, router: Router, unicast: UnicastKeys) -> None:
 
 def _lint_family(report: Report, router: Router, family: Family) -> None:
     """Each virtual router needs own addresses and peers of its own family."""
-    entry, name = router.of_family(family)[0], FAMILY_NAMES[family]
+    entry, name = next(iter(router.of_family(family)), None), FAMILY_NAMES[family]
     unicast = router.keys.unicast
     named = router.nodes if router.keys.nodes is None else router.keys.nodes  # one missing there has been reported
     names = [node for node in router.nodes if node in named] if unicast is None or unicast.bind is None else [""]
@@ -150,8 +150,9 @@ def _lint_family(report: Report, router: Router, family: Family) -> None:
         who = "'bind'" if without == [""] else listed(without)
         has = "has" if len(without) == 1 else "have"
         report.wrong(
-            entry.path,
-            f"{entry.address.ip} is {name}, but {who} {has} no {name} address",
+            entry.path if entry else router.path("movers"),
+            f"{entry.address.ip if entry else 'a router without addresses'} is {name}, "
+            f"but {who} {has} no {name} address",
             f"add an {name} address there, or set 'transport: multicast'",
         )
     if unicast is None or not unicast.peers:

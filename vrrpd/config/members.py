@@ -19,7 +19,7 @@ from vrrpd.config.groups import Group
 from vrrpd.config.model import TrackKeys, for_node
 from vrrpd.config.routers import FAMILY_NAMES, NUMBER, Listed, Router, family_of
 from vrrpd.config.secrets import KeyText, read_key_file
-from vrrpd.config.spec import Announce, HostFacts, MemberSpec, SharedAddress, TrackSpec
+from vrrpd.config.spec import Announce, HostFacts, MemberSpec, MoverSpec, PeerSpec, SharedAddress, TrackSpec
 from vrrpd.config.tree import Path
 from vrrpd.config.words import listed, quote
 from vrrpd.proto.credentials import Auth, Hmac, Password, Secret
@@ -75,6 +75,31 @@ class Builder:
         ]
         return tuple(member for member in built if member is not None)
 
+    def movers(self, group: Group) -> tuple[MoverSpec, ...]:
+        """What else moves with it, router by router."""
+        return tuple(
+            MoverSpec(
+                router=router.name,
+                name=mover.name,
+                kind=mover.kind,
+                options=mover.options,
+                own=router.own_addresses(self.place.node),
+                shared=tuple(entry.address.ip for entry in router.addresses),
+                peers=self._peers(router),
+            )
+            for router in group.routers
+            for mover in router.movers
+        )
+
+    def _peers(self, router: Router) -> tuple[PeerSpec, ...]:
+        """The other nodes; where the file has none, one for each address of `unicast.peers`."""
+        node = self.place.node
+        if router.nodes:
+            others = [name for name in router.nodes if name != node]
+            return tuple(PeerSpec(name, router.nodes[name], router.priority(name)) for name in others)
+        addresses = [address for family in router.families for address in router.peers(node, family)]
+        return tuple(PeerSpec(str(address), (address,), None) for address in addresses)
+
     def _member(self, router: Router, family: Family, highest_other: int | None) -> MemberSpec | None:
         source = router.source(self.place.node, family)
         interface = self._interface(router, family, source)
@@ -84,7 +109,7 @@ class Builder:
         named = for_node(router.keys.interface, self.place.node)
         home = None if named is not None else source or next(iter(router.own_addresses(self.place.node)))
         addresses = tuple(self._shared(router, entry, interface) for entry in router.of_family(family))
-        settings = self._settings(router, family, addresses, highest_other)
+        settings = self._settings(router, family, highest_other)
         if settings is None or (settings.unicast and source is None):
             return None
         keys = router.keys
@@ -106,9 +131,7 @@ class Builder:
         brings_a_number = self.report.file.kind(entry.check) == NUMBER
         return TrackSpec(entry.check, 0 if brings_a_number else entry.weight)
 
-    def _settings(
-        self, router: Router, family: Family, addresses: tuple[SharedAddress, ...], highest_other: int | None
-    ) -> Settings | None:
+    def _settings(self, router: Router, family: Family, highest_other: int | None) -> Settings | None:
         """What the protocol core is told; None where the file leaves something necessary open."""
         keys, node = router.keys, self.place.node
         own_priority = router.priority(node)
@@ -121,7 +144,7 @@ class Builder:
             version=keys.version,
             priority=own_priority,
             interval=keys.advert_interval,
-            addresses=tuple(shared.address.ip for shared in addresses if shared.advertise),
+            addresses=router.advertised(family),
             unicast=unicast,
             peers=router.peers(node, family) if unicast else (),
             max_hops=keys.unicast.max_hops if unicast and keys.unicast else 0,

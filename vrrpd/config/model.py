@@ -18,10 +18,11 @@ from collections.abc import Mapping
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from vrrpd.config import scalars, secrets
 from vrrpd.config.scalars import Shorthand
+from vrrpd.config.words import plain_error, quote
 from vrrpd.proto.credentials import AntiReplay, Mode, Secret
 from vrrpd.proto.settings import Address, Checksum, OnAllFailed
 from vrrpd.proto.timers import MS, SECOND
@@ -64,6 +65,19 @@ def _announce_off(value: Any) -> Any:
 
 def _bare_check(value: Any) -> Any:
     return {"check": value} if isinstance(value, str) else value
+
+
+def _a_list_of_movers(value: Any) -> Any:
+    if isinstance(value, dict):
+        raise plain_error("this mapping is no list", "write '- ' before each kind of mover")
+    return value
+
+
+def _kind_with_options(value: Any) -> Any:
+    if isinstance(value, str):
+        what = f"{quote(value)} stands alone" if value else "this entry is empty"
+        raise plain_error(what, f"write '{value or 'ec2-elastic-ip'}:' and its options under it")
+    return value
 
 
 _PER_NODE = "the same for all nodes, or a map of node to value"
@@ -189,6 +203,10 @@ class AuthKeys(Keys):
     ] = None
 
 
+class MoverKeys(Keys):
+    """One thing that moves with the role: its kind, and under that its options."""
+
+
 class RouterKeys(Keys):
     """A router, or the defaults of all routers."""
 
@@ -197,7 +215,7 @@ class RouterKeys(Keys):
     ] = None
     addresses: Annotated[
         tuple[Annotated[AddressKeys, Shorthand(_bare_address, _TEXT)], ...] | None,
-        Field(description="the shared addresses; addresses of both families move together; required"),
+        Field(description="the shared addresses; addresses of both families move together; required without movers"),
     ] = None
     interface: Annotated[
         dict[str, Annotated[str, scalars.device()]] | None,
@@ -275,6 +293,11 @@ class RouterKeys(Keys):
         scalars.number(2, 255),
         Field(description="missed advertisements before a takeover; equal on all nodes (default 3)"),
     ] = 3
+    movers: Annotated[
+        tuple[Annotated[MoverKeys, BeforeValidator(_kind_with_options)], ...],
+        BeforeValidator(_a_list_of_movers),
+        Field(description="what else moves with the role: for each its kind, and under that its options"),
+    ] = ()
 
 
 class CheckKeys(Keys):

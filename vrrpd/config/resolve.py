@@ -13,23 +13,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from vrrpd.config.file import File, Report, shape
 from vrrpd.config.groups import groups
+from vrrpd.config.kinds import Kinds
 from vrrpd.config.lint_file import lint_file
 from vrrpd.config.loader import read_file
 from vrrpd.config.members import Builder, Place
 from vrrpd.config.routers import routers
-from vrrpd.config.schema import CheckKinds
-from vrrpd.config.spec import AgentSpec, CheckSpec, HostFacts, RouterSpec
+from vrrpd.config.spec import AgentSpec, CheckSpec, HostFacts, MoverSpec, RouterSpec
+from vrrpd.config.tree import Path
 from vrrpd.config.words import did_you_mean, listed, quote
 from vrrpd.errors import ConfigError, Mistake
 from vrrpd.proto.settings import Address
 
-Inspect: TypeAlias = Callable[[str, Any], str | None]
-"""Kind of a check and its options to what this host lacks for it, `what is wrong; what would be right`; None where all
-is there. The registry of checks has it."""
+Inspect: TypeAlias = Callable[[CheckSpec | MoverSpec], str | None]
+"""A check or a mover to what this host lacks for it, `what is wrong; what would be right`; None where all is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,12 @@ class Examination:
     elsewhere: Mistake | None = None
 
 
-def read(path: str, kinds: CheckKinds) -> File:
+def read(path: str, kinds: Kinds) -> File:
     """Read a file and judge it for every node, without a host.
 
     Args:
         path: of the file.
-        kinds: the kinds of checks that it may use, from the registry of checks.
+        kinds: the kinds of checks and movers that it may use.
 
     Returns:
         The file with its mistakes; a file that cannot be read or parsed is one with a mistake, too.
@@ -68,12 +68,12 @@ def read(path: str, kinds: CheckKinds) -> File:
     return replace(file, mistakes=tuple(mistakes), warnings=tuple(sorted(report.warnings)))
 
 
-def load(path: str, kinds: CheckKinds) -> File:
+def load(path: str, kinds: Kinds) -> File:
     """Read a file that must be right.
 
     Args:
         path: of the file.
-        kinds: the kinds of checks that it may use, from the registry of checks.
+        kinds: the kinds of checks and movers that it may use.
 
     Raises:
         ConfigError: with all mistakes that show without a host.
@@ -91,7 +91,7 @@ def examine(file: File, facts: HostFacts, node: str | None = None, inspect: Insp
         file: as `read` gave it, with or without mistakes.
         facts: what the host looks like.
         node: the name that was given by hand (`--node`); stands above `node` in the file.
-        inspect: looks at this host for what a check needs; None to leave that out.
+        inspect: looks at this host for what a check or a mover needs; None to leave that out.
     """
     report = Report(file, set(file.mistakes), set(file.warnings))
     name = node if node is not None else file.keys.node
@@ -108,7 +108,7 @@ def examine(file: File, facts: HostFacts, node: str | None = None, inspect: Insp
         by_name = node is not None or file.keys.node is not None
         spec = _build(report, Place(name, facts, by_name))
         if inspect is not None:
-            _inspect(report, spec.checks, inspect)
+            _inspect(report, spec, inspect)
     mistakes, warnings = tuple(sorted(report.mistakes)), tuple(sorted(report.warnings))
     if spec is None or mistakes:
         return Examination(None, mistakes, warnings, elsewhere)
@@ -146,7 +146,7 @@ def _build(report: Report, place: Place) -> AgentSpec:
     """The wanted state for one node; worth something only where nothing was reported."""
     file = report.file
     builder = Builder(report, place)
-    specs = tuple(RouterSpec(group.name, builder.members(group)) for group in groups(file))
+    specs = tuple(RouterSpec(group.name, builder.members(group), builder.movers(group)) for group in groups(file))
     tracked = {name for spec in specs for name in spec.checks}
     keys = file.keys
     return AgentSpec(
@@ -161,13 +161,18 @@ def _build(report: Report, place: Place) -> AgentSpec:
     )
 
 
-def _inspect(report: Report, checks: Iterable[CheckSpec], inspect: Inspect) -> None:
-    """Ask whether this host has what its checks need."""
-    for check in checks:
-        found = inspect(check.kind, check.options)
+def _inspect(report: Report, spec: AgentSpec, inspect: Inspect) -> None:
+    """Ask whether this host has what its checks and movers need."""
+    paths = {(router.name, mover.name): mover.path for router in routers(report.file) for mover in router.movers}
+    asked: list[tuple[Path, CheckSpec | MoverSpec]] = [
+        *((("checks", check.name, check.kind), check) for check in spec.checks),
+        *((paths[mover.router, mover.name], mover) for mover in spec.movers),
+    ]
+    for path, each in asked:
+        found = inspect(each)
         if found is not None:
             what, _, right = found.partition("; ")
-            report.wrong(("checks", check.name, check.kind), what, right or "correct the check, or this host")
+            report.wrong(path, what, right or "correct it here, or this host")
 
 
 def _check_specs(file: File, tracked: set[str]) -> Iterable[CheckSpec]:

@@ -9,10 +9,12 @@ Must not do: report. Where a part is lost or missing the answer is empty, and th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Interface, IPv6Address, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_interface
+from typing import Any
 
 from vrrpd.config import priority
 from vrrpd.config.file import File
@@ -42,12 +44,17 @@ def link_local(vrid: int) -> IPv6Interface:
     return IPv6Interface((IPv6Address("fe80::200:5eff:fe00:200") + vrid, 128))
 
 
+NO_ADDRESS = IPv4Address("192.0.0.8")
+"""What a router without addresses advertises, since a packet carries at least one (RFC 9568 erratum 8299): the IPv4
+dummy address (RFC 7600), which no host has; in IPv6 the link-local address of the VRID. It is on no interface."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One entry of a router's addresses.
+    """One shared address of a router.
 
     Attributes:
-        path: where it stands.
+        path: where it stands: in the list of addresses, or the mover that brings it.
         keys: what was written.
         address: the address, also where the file says 'auto'.
     """
@@ -55,6 +62,23 @@ class Listed:
     path: Path
     keys: AddressKeys
     address: IPv4Interface | IPv6Interface
+
+
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """One entry of a router's movers.
+
+    Attributes:
+        path: where its kind stands.
+        name: its kind, with a number where the router has several of that kind.
+        kind: its kind.
+        options: what the kind made of its options.
+    """
+
+    path: Path
+    name: str
+    kind: str
+    options: Any
 
 
 @dataclass(frozen=True)
@@ -122,13 +146,50 @@ class Router:
                     continue
                 address = link_local(self.keys.vrid)
             listed.append(Listed((*self.path("addresses"), index), keys, address))
+        written = {entry.address.ip for entry in listed}
+        brought = {
+            address: mover.path
+            for mover in self.movers
+            for address in self.file.kinds.movers[mover.kind].addresses(mover.options)
+            if address not in written
+        }
+        listed += [
+            Listed(path, AddressKeys.model_construct(address=interface), interface)
+            for interface, path in ((ip_interface(address), path) for address, path in brought.items())
+        ]
         return tuple(listed)
 
     @cached_property
+    def movers(self) -> tuple[Moving, ...]:
+        """What else moves, in order; without entries that could not be taken, and those of several kinds."""
+        path, count = self.path("movers"), Counter[str]()
+        found: list[Moving] = []
+        for index, entry in enumerate(self.file.movers.get(path, ())):
+            if len(entry) == 1:
+                [(kind, options)] = entry.items()
+                count[kind] += 1
+                name = kind if count[kind] == 1 else f"{kind}-{count[kind]}"
+                found.append(Moving((*path, index, kind), name, kind, options))
+        return tuple(found)
+
+    @cached_property
     def families(self) -> tuple[Family, ...]:
-        """The families of its addresses, IPv4 first: one virtual router each."""
+        """The families of its addresses, IPv4 first: one virtual router each.
+
+        A router without addresses, which has movers, is one: in IPv4, unless no node has an IPv4 address.
+        """
         present = {family_of(listed.address) for listed in self.addresses}
+        if not self.addresses and self.keys.movers:
+            own = {family_of(address) for node in (*self.nodes, "") for address in self.own_addresses(node)}
+            present = {Family.IPV6 if own == {Family.IPV6} else Family.IPV4}
         return tuple(family for family in Family if family in present)
+
+    def advertised(self, family: Family) -> tuple[Address, ...]:
+        """What its advertisements in one family list."""
+        listed = tuple(entry.address.ip for entry in self.of_family(family) if entry.keys.advertise)
+        if self.addresses or self.keys.vrid is None:
+            return listed
+        return (NO_ADDRESS if family is Family.IPV4 else link_local(self.keys.vrid).ip,)
 
     def of_family(self, family: Family) -> tuple[Listed, ...]:
         """The shared addresses of one family."""

@@ -1,7 +1,7 @@
 """The JSON Schema of the file, for editors: completion, descriptions and red lines while it is being written.
 
-Owns the joining of two sources: the models of `config.model`, and the options of the kinds of checks, which the caller
-hands in. It describes YAML as an editor reads it, so that `51` is a number and `"51"` a text; both are right.
+Owns the joining of two sources: the models of `config.model`, and the options of the kinds of checks and movers, which
+the caller hands in. It describes YAML as an editor reads it: `51` is a number and `"51"` a text, and both are right.
 
 Must not do: promise. The schema knows shapes; what the values mean together, `vrrpd check` knows. Keys that are not
 supported yet are absent. Source: JSON Schema draft 2020-12.
@@ -9,17 +9,15 @@ supported yet are absent. Source: JSON Schema draft 2020-12.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+from collections.abc import Collection
+from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from vrrpd.config.kinds import Kinds
 from vrrpd.config.model import FileKeys
-
-CheckKinds: TypeAlias = Mapping[str, TypeAdapter[Any]]
-"""Name of a kind of check to the validator of its options; the registry of checks has it."""
 
 _REFERENCE = "#/$defs/{model}"
 
@@ -40,26 +38,32 @@ class _ForEditors(GenerateJsonSchema):
         return False
 
 
-def json_schema(kinds: CheckKinds) -> JsonSchemaValue:
+def json_schema(kinds: Kinds, movers: Collection[str] | None = None) -> JsonSchemaValue:
     """The schema of the whole file.
 
     Args:
-        kinds: the kinds of checks that the file may use.
+        kinds: the kinds that the file may use.
+        movers: the kinds of movers whose options are wanted, which saves the import of the others; None: all.
     """
-    names = ["", *kinds]
-    adapters: list[TypeAdapter[Any]] = [TypeAdapter(FileKeys), *kinds.values()]
+    chosen = kinds.movers if movers is None else movers
+    adapters = {
+        ("file", ""): TypeAdapter[Any](FileKeys),
+        **{("check", name): adapter for name, adapter in kinds.checks.items()},
+        **{("mover", name): kinds.movers[name].options for name in chosen},
+    }
     schemas, shared = TypeAdapter.json_schemas(
-        [(name, "validation", adapter) for name, adapter in zip(names, adapters, strict=True)],
+        [(key, "validation", adapter) for key, adapter in adapters.items()],
         ref_template=_REFERENCE,
         schema_generator=_ForEditors,
     )
     definitions: dict[str, Any] = shared["$defs"]
-    check = definitions["CheckKeys"]
-    check["properties"].update({name: schemas[name, "validation"] for name in kinds})
-    check["oneOf"] = [{"required": [name]} for name in kinds]
+    for model, what, names in (("CheckKeys", "check", kinds.checks), ("MoverKeys", "mover", kinds.movers)):
+        options = {name: schemas.get(((what, name), "validation"), {}) for name in names}
+        definitions[model].setdefault("properties", {}).update(options)
+        definitions[model]["oneOf"] = [{"required": [name]} for name in names]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "vrrpd.yaml",
-        **schemas["", "validation"],
+        **schemas[("file", ""), "validation"],
         "$defs": definitions,
     }

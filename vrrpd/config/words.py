@@ -27,9 +27,12 @@ PLAIN = "plain"
 
 _LATER: Mapping[Path, frozenset[str]] = {
     (): frozenset({"http"}),
-    ("defaults",): frozenset({"movers", "hooks"}),
-    ("routers", "*"): frozenset({"movers", "hooks"}),
+    ("defaults",): frozenset({"hooks"}),
+    ("routers", "*"): frozenset({"hooks"}),
 }
+
+_OF_SECRETS = ("auth", "bearer", "credential", "header", "key", "password", "secret", "token")
+"""Parts of the names of options of movers under which a secret may stand."""
 
 # Error type of pydantic -> what is wrong, what would be right. `{got}` is the value as written, other names are the
 # error's own context.
@@ -103,7 +106,10 @@ def shown(value: object) -> str:
 
 def secret(path: Path) -> bool:
     """Whether what stands at a path may be a secret, or a secret in the wrong place; no message shows it."""
-    return path[:2] == ("defaults", "auth") or (path[:1] == ("routers",) and path[2:3] == ("auth",))
+    keys = path[1:] if path[:1] == ("defaults",) else path[2:] if path[:1] == ("routers",) else ()
+    if keys[:1] == ("movers",):
+        return any(word in str(key).lower() for key in keys[3:] for word in _OF_SECRETS)
+    return keys[:1] == ("auth",)
 
 
 def sentence(error: ErrorDetails, above: Path, known: Iterable[str]) -> str:
@@ -142,6 +148,11 @@ def unknown_key(key: str, above: Path, known: Iterable[str], *, hidden: bool = F
     keys = sorted(known)
     otherwise = f"the keys known here are {listed(keys)}" if keys else "remove it"
     return f"unknown key{'' if hidden else ' ' + quote(key)}; {did_you_mean(key, keys, otherwise)}"
+
+
+def misplaced(key: object, beside: object) -> str:
+    """What to say about an option that stands in the column of its kind, which therefore has none."""
+    return f"{quote(key)} stands beside {quote(beside)}; if it is an option of that, write it further to the right"
 
 
 def known_keys(schema: JsonSchemaValue, path: Path) -> set[str]:
