@@ -17,6 +17,9 @@ history and nothing else; written to a file it can be judged again, or drawn, by
 | probes       | how many probes a target was sent    | target, sent, pace_ns |
 | flooded      | forged packets were sent             | recipe, sent, seconds, processor_s (what each agent used meanwhile) |
 | alarms       | an agent was asked what it complains about | node, `alarms`: code -> sentence |
+| remap        | something moved in the cloud         | node (who asked), action, what, holder |
+| request      | the cloud was asked for something    | node (who asked), action, parameters, connection |
+| refused      | the cloud refused what it had been asked at `t` | as `request`, and code |
 | lost_events  | the kernel dropped address events    | node |
 """  # noqa: E501  the rows of a table
 

@@ -25,6 +25,7 @@ from typing import Self
 from netns_lab import kernel, proxies, topology
 from netns_lab.agents.base import Agent, RoleName
 from netns_lab.agents.registry import agent_class
+from netns_lab.cloud.client import Cloud
 from netns_lab.errors import LabError
 from netns_lab.history import History
 from netns_lab.node import Node, wait_until
@@ -62,6 +63,7 @@ class Lab:
         self._directory: RunDirectory | None = None
         self._switch: socket.socket | None = None
         self._recorder: Recorder | None = None
+        self._cloud: Cloud | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -181,6 +183,21 @@ class Lab:
         agent = self.agent(node)
         wait_until(lambda: agent.role() == role, timeout, lambda: f"{node} to be {role} (now: {agent.role()})")
 
+    @property
+    def cloud(self) -> Cloud:
+        """The cloud.
+
+        Raises:
+            LabError: the lab was made without one.
+        """
+        if self._cloud is None:
+            raise LabError("the lab was made without a cloud; set cloud to ec2")
+        return self._cloud
+
+    def wait_cloud(self, node: str, timeout: float = 10) -> None:
+        """Wait until the elastic address points to `node`, as the cloud has it."""
+        wait_until(lambda: self.cloud.holder() == node, timeout, lambda: f"the cloud to point to {node}")
+
     def start_proxies(self) -> None:
         """Start the web servers, and a proxy on every node."""
         proxies.require(tls=self.topology.tls)
@@ -250,6 +267,10 @@ class Lab:
             clock = self.topology.clocks and host.role is Role.NODE
             self.nodes[host.name] = Node(host, namespace, directory.path / host.name, clock=clock)
             self._resources.callback(self.nodes[host.name].kill_all)
+        if host := self.topology.cloud_host():
+            node = Node(host, directory.prefix + host.name, directory.path / host.name)
+            self._resources.callback(node.kill_all)
+            self._cloud = Cloud(node, self.members(), self.history)
         switch = self._resources.enter_context(kernel.control_socket(directory.prefix + SWITCH))
         self._switch = switch
         nodes = [host.name for host in self.members()]

@@ -211,6 +211,8 @@ def record(scenario: Scenario, kind: str, tell: Tell) -> History:
                 lab.history.add("step", step="end", mark="end")
         for host in lab.members():
             kept.look(lab.node(host.name), settings.networks, lab.history)
+        if settings.cloud:
+            lab.cloud.read()
         if "wellformed" in judges:
             inspect(lab.capture, lab.history)
         return lab.history
@@ -233,6 +235,8 @@ def start_all(lab: Lab, scenario: Scenario, kind: str) -> None:
     """Start the proxies, then the agents of all nodes at once, and wait until they are ready."""
     if scenario.settings.webs:
         lab.start_proxies()
+    if scenario.settings.cloud:
+        lab.cloud.start()
     settings = scenario.settings
     names = [name for name in settings.names() if name != settings.wrong_key]
     agents = [lab.start_agent(name, kind, settings.service(name), ready=None) for name in names]
@@ -252,6 +256,9 @@ def _do(lab: Lab, step: Step, settings: Settings, tell: Tell) -> None:
     elif step.settle is not None:
         lab.wait_holder(step.settle, step.within / SECOND)
         tell(f"  {step.settle} serves")
+    elif step.points is not None:
+        lab.wait_cloud(step.points, step.within / SECOND)
+        tell(f"  the cloud points to {step.points}")
     elif step.advert is not None:
         lab.wait_advert(step.advert, step.within / SECOND)
     elif step.fault is not None and step.node is not None:

@@ -30,19 +30,21 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from netns_lab.errors import CannotRunError
 from netns_lab.expressions import MS, NAMES, evaluate
 from netns_lab.faults.clock import ClockJumped
-from netns_lab.faults.registry import FAULTS
-from netns_lab.judges.registry import JUDGES
+from netns_lab.faults.registry import CLOUD_FAULTS, FAULTS
+from netns_lab.judges.registry import CLOUD_JUDGES, JUDGES
 from netns_lab.service import Service
 from netns_lab.settings import STRICT, Duration, Settings
+from netns_lab.topology import CLOUD
 
 _HERE = Path(__file__).parent
 
 
 class Step(BaseModel):
-    """One step; exactly one of `settle`, `advert`, `wait`, `fault`, `heal` and `repeat`.
+    """One step; exactly one of `settle`, `points`, `advert`, `wait`, `fault`, `heal` and `repeat`.
 
     Attributes:
         settle: wait until this node alone holds the address.
+        points: wait until the elastic address points to this node.
         advert: wait for the next advertisement of this node; what happens right after it is noticed last.
         wait: let time pass; `pause`: as long as the setting of that name says.
         fault: a kind of fault that is done to `node`.
@@ -51,12 +53,13 @@ class Step(BaseModel):
         steps: what is repeated.
         node: the host that a fault is about.
         mark: what expectations call this moment, at the beginning of the step.
-        within: how long `settle` and `advert` may take.
+        within: how long `settle`, `points` and `advert` may take.
     """
 
     model_config = STRICT
 
     settle: str | None = None
+    points: str | None = None
     advert: str | None = None
     wait: Duration | Literal["pause"] | None = Field(default=None, union_mode="left_to_right")
     fault: str | None = None
@@ -69,9 +72,9 @@ class Step(BaseModel):
 
     @model_validator(mode="after")
     def _one_thing(self) -> Self:
-        kinds = (self.settle, self.advert, self.wait, self.fault, self.heal, self.repeat)
+        kinds = (self.settle, self.points, self.advert, self.wait, self.fault, self.heal, self.repeat)
         if sum(what is not None for what in kinds) != 1:
-            raise ValueError("a step is exactly one of settle, advert, wait, fault, heal, repeat")
+            raise ValueError("a step is exactly one of settle, points, advert, wait, fault, heal, repeat")
         if bool(self.repeat) != bool(self.steps) or any(step.mark for step in self.steps):
             raise ValueError("repeat goes with steps, which have no marks")
         kind = self.fault or self.heal
@@ -148,7 +151,9 @@ class Scenario(BaseModel):
                 raise ValueError(f"{expectation.judge} is about the second network; set group to true")
         if not self.settings.clocks and ClockJumped.kind in self.faults():
             raise ValueError(f"{ClockJumped.kind} is about the nodes' clocks; set clocks to true")
-        known = self.settings.names() + self.settings.web_names()
+        if not self.settings.cloud and self._about_cloud():
+            raise ValueError("points, remaps and faults of the cloud are about an elastic address; set cloud to ec2")
+        known = self.settings.names() + self.settings.web_names() + ((CLOUD,) if self.settings.cloud else ())
         for name in self._named():
             if name not in known:
                 raise ValueError(f"there is no node {name!r}; there are {', '.join(known)}")
@@ -158,13 +163,19 @@ class Scenario(BaseModel):
         """The kinds of faults that are done."""
         return {step.fault for first in self.steps for step in first.everything() if step.fault}
 
+    def _about_cloud(self) -> bool:
+        """Whether anything in it needs a cloud."""
+        steps = [step for first in self.steps for step in first.everything()]
+        judges = {expectation.judge for expectation in self.expect}
+        return any(step.points for step in steps) or bool(judges & CLOUD_JUDGES) or bool(self.faults() & CLOUD_FAULTS)
+
     def _named(self) -> Iterator[str]:
         yield from self.settings.access_switches
         if self.settings.wrong_key:
             yield self.settings.wrong_key
         for first in self.steps:
             for step in first.everything():
-                if name := step.settle or step.advert or step.node:
+                if name := step.settle or step.points or step.advert or step.node:
                     yield name
         for expectation in self.expect:
             if name := expectation.options.get("node"):

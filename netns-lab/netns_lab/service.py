@@ -58,6 +58,19 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
+class Mover:
+    """Something beyond the network that moves with the role, as data.
+
+    Attributes:
+        kind: `ec2-elastic-ip`, ...
+        options: what the kind is told.
+    """
+
+    kind: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class VirtualRouter:
     """One of the virtual routers that a service is made of.
 
@@ -97,6 +110,7 @@ class Service:
         track: what of it decides, in every router.
         routers: so many virtual routers on the first network, at most 100, each with an address of its own.
         group: one more on the second network, and all of them move together.
+        mover: what moves with the first router; None for nothing.
         key: what advertisements are authenticated with; empty for not at all.
     """
 
@@ -111,6 +125,7 @@ class Service:
     track: Sequence[Track] = ()
     routers: int = 1
     group: bool = False
+    mover: Mover | None = None
     key: str = ""
 
     @property

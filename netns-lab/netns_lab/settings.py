@@ -18,10 +18,11 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from netns_lab.cloud.client import ELASTIC
 from netns_lab.expressions import MS, parse_duration
 from netns_lab.probes.client import PACE_NS, Kind
-from netns_lab.service import Check, Family, Service, Track, Transport
-from netns_lab.topology import Topology
+from netns_lab.service import Check, Family, Mover, Service, Track, Transport
+from netns_lab.topology import CLOUD_ADDRESS, Topology
 
 
 def _duration(value: object) -> int:
@@ -36,6 +37,7 @@ Duration = Annotated[int, BeforeValidator(_duration)]
 
 STRICT = ConfigDict(extra="forbid", frozen=True)
 _KEY, _OTHER_KEY = "a-key-that-all-nodes-of-a-lab-have", "z-key-that-one-node-of-the-lab-has"
+_ELASTIC_IP = {"allocation_id": ELASTIC, "endpoint_url": f"http://{CLOUD_ADDRESS}"}
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _TIMING = frozenset({"interval", "timeout", "rise", "fall", "start"})
 
@@ -68,7 +70,7 @@ def _tracks(value: object) -> object:
 class Settings(BaseModel):
     """What a lab is made of and what its agents are asked.
 
-    Each but checks, track and access_switches may be given with `--set KEY=VALUE` as well.
+    Each but checks, track, mover and access_switches may be given with `--set KEY=VALUE` as well.
 
     Attributes:
         nodes: how many nodes run an agent; they are called n1, n2, ..., the first one preferred.
@@ -91,6 +93,8 @@ class Settings(BaseModel):
         signed: advertisements are authenticated, all with one key.
         wrong_key: a node that has another key; its agent starts when another one serves.
         clocks: each node has a wall clock of its own.
+        cloud: `ec2`: there is a cloud with an elastic address, which moves with the role of the first router.
+        mover: options of the mover that moves it, beside those that say where the cloud is.
         pause: how long `wait: pause` takes.
         runs: how often the scenario is run; times are judged by their medians.
     """
@@ -117,6 +121,8 @@ class Settings(BaseModel):
     signed: bool = False
     wrong_key: str | None = None
     clocks: bool = False
+    cloud: Literal["", "ec2"] = ""
+    mover: Mapping[str, Any] = Field(default_factory=dict[str, Any])
     pause: Duration = 30_000 * MS
     runs: int = Field(default=1, ge=1, le=99)
 
@@ -138,6 +144,8 @@ class Settings(BaseModel):
             raise ValueError("group is about two networks; set networks to 2")
         if self.wrong_key and not self.signed:
             raise ValueError("wrong_key is about authentication; set signed to true")
+        if self.mover and not self.cloud:
+            raise ValueError("mover is about an elastic address; set cloud to ec2")
         known = {check.name for check in self.checks}
         for track in self.track:
             if track.check not in known:
@@ -167,6 +175,7 @@ class Settings(BaseModel):
             service_time_ms=self.service_time // MS,
             tls=self.tls,
             clocks=self.clocks,
+            cloud=bool(self.cloud),
         )
 
     def service(self, node: str | None = None) -> Service:
@@ -181,5 +190,6 @@ class Settings(BaseModel):
             track=self.track,
             routers=self.routers,
             group=self.group,
+            mover=Mover(f"{self.cloud}-elastic-ip", {**_ELASTIC_IP, **self.mover}) if self.cloud else None,
             key="" if not self.signed else _OTHER_KEY if node and node == self.wrong_key else _KEY,
         )

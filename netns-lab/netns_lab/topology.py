@@ -15,6 +15,9 @@ that never moves, for the control probe, and is everybody's gateway. All address
 namespaces keep parallel labs apart, so every lab uses the same ones. Nodes may have a second cable, `eth1`, to a switch
 `inside` with nothing else on it (10.89.0.0/24, fd89::/64; the ports are called n1.2, n2.2, ...).
 
+A lab with a cloud (`cloud.client`) has one more namespace, `vlID-cloud`, which hangs on no switch: every node has
+a cable `mgmt` to it, and finds 169.254.169.254 at its other end.
+
 Nodes have addresses of another program as well, one in the same subnet and one in another: whatever an agent does, they
 have to stay (`judges.kept`).
 
@@ -38,6 +41,9 @@ SWITCH = "sw"
 CLIENT = "client"
 REFERENCE = "ref"
 REFERENCE_NUMBER = 251
+CLOUD = "cloud"
+CLOUD_ADDRESS = "169.254.169.254"
+_CLOUD_NUMBER = 252
 _OTHERS, _ELSEWHERE = 30, 9
 _LENGTHS: Sequence[tuple[Family, int]] = (("ipv4", 24), ("ipv6", 64))
 
@@ -60,6 +66,7 @@ class Role(StrEnum):
     WEB = "web"
     CLIENT = "client"
     REFERENCE = "ref"
+    CLOUD = "cloud"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +122,7 @@ class Topology:
         service_time_ms: how long a web server takes for an answer.
         tls: the proxies speak https as well.
         clocks: each node has a wall clock of its own.
+        cloud: there is a cloud, with a cable to each node.
     """
 
     nodes: Sequence[str] = ("n1", "n2", "n3")
@@ -124,6 +132,7 @@ class Topology:
     service_time_ms: int = 0
     tls: bool = False
     clocks: bool = False
+    cloud: bool = False
 
     def hosts(self) -> Iterator[Host]:
         """Every host, nodes first in their order."""
@@ -133,6 +142,10 @@ class Topology:
             yield Host(f"w{number}", Role.WEB, 200 + number)
         yield Host(CLIENT, Role.CLIENT, 250)
         yield Host(REFERENCE, Role.REFERENCE, REFERENCE_NUMBER)
+
+    def cloud_host(self) -> Host | None:
+        """The host of the cloud, which hangs on no switch; None where there is none."""
+        return Host(CLOUD, Role.CLOUD, _CLOUD_NUMBER) if self.cloud else None
 
     def bridge(self, host: str) -> str:
         """The bridge that a host's cable is plugged into."""
@@ -174,6 +187,30 @@ def build(topology: Topology, prefix: str) -> None:
     kernel.ip_batch(_switch_lines(topology, hosts), switch)
     for host in hosts:
         kernel.ip_batch(_host_lines(topology, host), prefix + host.name)
+    if topology.cloud:
+        _build_cloud([host for host in hosts if host.role is Role.NODE], prefix)
+
+
+def cloud_cable(node: Host) -> str:
+    """The address of a node on its cable to the cloud, without a length."""
+    return f"169.254.0.{node.number}"
+
+
+def _build_cloud(nodes: Sequence[Host], prefix: str) -> None:
+    """Make the namespace of the cloud, and a cable from each node to it."""
+    cloud = prefix + CLOUD
+    kernel.ip_batch([f"netns add {cloud}"])
+    kernel.write_sysctls(cloud, _SYSCTLS)
+    kernel.ip_batch(
+        f"link add name {node.name} netns {cloud} type veth peer name mgmt netns {prefix}{node.name}" for node in nodes
+    )
+    lines = ["link set lo up"]
+    for node in nodes:
+        # A pair of addresses is a route that comes and goes with the cable.
+        lines += [f"link set {node.name} up", f"addr add {CLOUD_ADDRESS} peer {cloud_cable(node)} dev {node.name}"]
+        theirs = ["link set mgmt up", f"addr add {cloud_cable(node)} peer {CLOUD_ADDRESS} dev mgmt"]
+        kernel.ip_batch(theirs, prefix + node.name)
+    kernel.ip_batch(lines, cloud)
 
 
 def _host_lines(topology: Topology, host: Host) -> Iterator[str]:

@@ -63,6 +63,12 @@ class Story:
     def flooded(self, at: float, sent: int, processor_s: dict[str, float]) -> Story:
         return self._add(at, "flooded", recipe="junk", sent=sent, seconds=10.0, processor_s=processor_s)
 
+    def remapped(self, at: float, holder: str, *, by: str = "", what: str = "eipalloc-1") -> Story:
+        return self._add(at, "remap", node=by or holder, action="AssociateAddress", what=what, holder=holder)
+
+    def asks(self, at: float, node: str, action: str = "AssociateAddress", **parameters: str) -> Story:
+        return self._add(at, "request", node=node, action=action, parameters=parameters, connection=0)
+
     def judged(self, judge: str, **options: Any) -> Finding:
         return JUDGES[judge](Case(self.history, ADDRESS, options))
 

@@ -14,7 +14,7 @@ from netns_lab.agents.registry import agent_class
 from netns_lab.agents.vrrpd import Vrrpd
 from netns_lab.errors import CannotRunError
 from netns_lab.node import Node
-from netns_lab.service import Check, Service, Track
+from netns_lab.service import Check, Mover, Service, Track
 from netns_lab.topology import Role, Topology
 
 HOSTS = [host for host in Topology(nodes=("a", "b")).hosts() if host.role is Role.NODE]
@@ -186,3 +186,12 @@ def test_a_key_is_an_hmac_for_us_and_a_password_of_version_2_for_keepalived(tmp_
     assert "version 2" in (Keepalived.remark(service) or "")
     assert Keepalived.unable(Service(family="ipv6", key="x"), ()) is not None
     assert Keepalived.remark(Service()) is None
+
+
+def test_a_mover_goes_with_the_first_router_of_vrrpd_and_nothing_else_has_one(tmp_path: Path) -> None:
+    service = Service(routers=2, mover=Mover("ec2-elastic-ip", {"allocation_id": "eipalloc-1", "on_deadline": "yield"}))
+    routers = yaml.safe_load(text(Vrrpd, tmp_path, service))["routers"]
+    assert routers["web"]["movers"] == [{"ec2-elastic-ip": {"allocation_id": "eipalloc-1", "on_deadline": "yield"}}]
+    assert "movers" not in routers["web-2"]
+    assert Vrrpd.unable(service, ()) is None
+    assert Keepalived.unable(service, ()) == "keepalived moves nothing in a cloud by itself"

@@ -52,6 +52,17 @@ def test_one_node_can_have_another_key() -> None:
     assert load("cable-pulled").service.key == ""
 
 
+def test_a_cloud_gives_the_service_a_mover_that_knows_where_it_is() -> None:
+    settings = load("cloud-stolen").settings
+    mover = settings.service().mover
+    assert settings.topology().cloud
+    assert mover is not None
+    assert mover.kind == "ec2-elastic-ip"
+    endpoint = "http://169.254.169.254"
+    assert mover.options == {"allocation_id": "eipalloc-1", "endpoint_url": endpoint, "verify_interval": "2s"}
+    assert load("cable-pulled").settings.service().mover is None
+
+
 def test_a_pause_is_as_long_as_the_setting_says() -> None:
     assert load("agent-frozen").settings.pause == 30_000 * MS
     assert load("agent-frozen", {"pause": "2s"}).settings.pause == 2_000 * MS
@@ -116,6 +127,10 @@ def test_a_file_of_ones_own_is_loaded_by_its_path(tmp_path: Path) -> None:
         ("question: What if?", "question: What if?\nsettings: {wrong_key: n1}", "set signed to true"),
         ("question: What if?", "question: What if?\nsettings: {signed: true, wrong_key: n9}", "no node 'n9'"),
         ("cable-pulled", "clock-jumped", "set clocks to true"),
+        ("- settle: n1", "- points: n1", "set cloud to ec2"),
+        ("cable-pulled", "cloud-slow", "set cloud to ec2"),
+        ("outage: {after: pulled, under: 10ms}", "remaps: {after: pulled, at_most: 0}", "set cloud to ec2"),
+        ("question: What if?", "question: What if?\nsettings: {mover: {takeover: compare}}", "set cloud to ec2"),
         ("- settle: n1", "- wait: pausing", "'pausing' is no duration"),
         ("- settle: n1", "- {repeat: 2, steps: [{wait: 1s, mark: m}]}", "no marks"),
         ("- settle: n1", "- repeat: 2", "repeat goes with steps"),

@@ -50,6 +50,8 @@ class Keepalived(Agent):
         """Why it cannot run a scenario."""
         if "agent-drained" in faults:
             return "keepalived cannot be drained"
+        if service.mover:
+            return "keepalived moves nothing in a cloud by itself"
         if service.key and service.family == "ipv6":
             return "keepalived authenticates version 2 only, which has no IPv6"
         for check in service.checks:

@@ -135,6 +135,8 @@ class Vrrpd(Agent):
             said["auth"] = {"hmac": {"keys": {1: service.key}}}
         if tracked := service.tracked(index):
             said["track"] = [_track(track) for track in tracked]
+        if service.mover and index == 0:
+            said["movers"] = [{service.mover.kind: dict(service.mover.options)}]
         return said
 
 

@@ -12,6 +12,7 @@ from netns_lab.faults.agent import AgentDrained, AgentKilled, AgentStopped
 from netns_lab.faults.base import Fault
 from netns_lab.faults.cable import CablePulled, SecondCablePulled
 from netns_lab.faults.clock import ClockJumped
+from netns_lab.faults.cloud import CloudCutOff, CloudLate, CloudRefuses, CloudSlow, CloudStolen, CloudThrottled
 from netns_lab.faults.direction import CableDeaf, CableMute
 from netns_lab.faults.flood import (
     FloodGroup,
@@ -39,6 +40,14 @@ from netns_lab.faults.web import WebBad, WebKilled
 from netns_lab.history import HEALED
 from netns_lab.lab import Lab
 
+_CLOUD: Sequence[Fault] = (
+    CloudSlow(),
+    CloudLate(),
+    CloudThrottled(),
+    CloudRefuses(),
+    CloudCutOff(),
+    CloudStolen(),
+)
 _ALL: Sequence[Fault] = (
     CablePulled(),
     SecondCablePulled(),
@@ -79,9 +88,12 @@ _ALL: Sequence[Fault] = (
     FloodSigned(),
     FloodGroup(),
     FloodStranger(),
+    *_CLOUD,
 )
 
 FAULTS: Mapping[str, Fault] = MappingProxyType({fault.kind: fault for fault in _ALL})
+CLOUD_FAULTS = frozenset(fault.kind for fault in _CLOUD)
+"""Those that need a cloud."""
 
 
 def inject(lab: Lab, kind: str, node: str, mark: str | None = None) -> None:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from netns_lab.judges import (
     alarms,
+    cloud,
     flooded,
     holders,
     kept,
@@ -22,6 +23,15 @@ from netns_lab.judges.base import Case, Finding
 
 STANDING: Sequence[Callable[[Case], Finding]] = (kept.judge, steps.judge)
 """Those of every scenario, which need not be named."""
+
+_CLOUD: Mapping[str, Callable[[Case], Finding]] = {
+    "remaps": cloud.judge_remaps,
+    "cloud_holder": cloud.judge_holder,
+    "remapped": cloud.judge_remapped,
+    "changes_asked": cloud.judge_changes_asked,
+}
+CLOUD_JUDGES = frozenset(_CLOUD)
+"""Those that need a cloud."""
 
 JUDGES: Mapping[str, Callable[[Case], Finding]] = MappingProxyType(
     {
@@ -40,5 +50,6 @@ JUDGES: Mapping[str, Callable[[Case], Finding]] = MappingProxyType(
         "flooded": flooded.judge,
         "alarm": alarms.judge,
         "wellformed": wellformed.judge,
+        **_CLOUD,
     }
 )
