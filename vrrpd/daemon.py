@@ -19,6 +19,7 @@ import contextlib
 import gc
 import logging
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -66,6 +67,9 @@ log = logging.getLogger(__name__)
 
 CHANGING = frozenset({"drain", "undrain"})
 """The commands that are not for everybody who may connect."""
+
+SWITCH_S = 0.0005
+"""How long a thread may compute, in seconds, while the loop waits for its turn; Python's own is ten times that."""
 
 GOODBYE_S = 2
 """How long the end may wait for the kernel to take the last address away."""
@@ -163,6 +167,7 @@ async def _agent(
                     nursery.start_soon(programs.listen)
                     drains.read()
                     _tidy_memory()
+                    _share_the_processor()
                     runtime.apply(spec)
                     drains.restore()
                     nursery.start_soon(drains.run)
@@ -199,7 +204,7 @@ def _movers(node: str, programs: LauncherClient, ports: Ports) -> MakeMover:
         card = partial(_card, router, spec.router)
         made = mover(spec, node, card, programs=programs, routes=runtime.routes, port=ports.port)
         peers = {peer.name: (peer.priority or 0, peer.addresses[0]) for peer in spec.peers}
-        ranks = Ranks(next(iter(spec.own), IPv4Address(0)), peers)
+        ranks = Ranks(next(iter(spec.own), IPv4Address(0)), peers, router.has_left)
         return MoverDriver(
             spec.name,
             made,
@@ -251,6 +256,11 @@ async def _let_go(runtime: Runtime) -> None:
         await runtime.shutdown("stopped")
         return
     log.error("the kernel does not answer: addresses may have stayed; see: vrrpd status on the other nodes, ip address")
+
+
+def _share_the_processor() -> None:
+    """Let the loop have its turn soon where a worker thread computes, as credentials and certificates need."""
+    sys.setswitchinterval(SWITCH_S)
 
 
 def _tidy_memory() -> None:

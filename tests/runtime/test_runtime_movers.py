@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address
 from typing import Never
 
 import trio
@@ -35,6 +36,7 @@ class FakeMover:
 
     lan: Lan
     changed: Callable[[], None]
+    local: bool = False
     told: list[tuple[float, bool, int]] = field(default_factory=list[tuple[float, bool, int]])
     report: Report = Report()
     runs: bool = False
@@ -83,11 +85,11 @@ def with_mover(spec: AgentSpec) -> AgentSpec:
     return replace(spec, routers=tuple(replace(each, movers=(mover,)) for each in spec.routers))
 
 
-async def moved(lan: Lan, number: int) -> Moved:
+async def moved(lan: Lan, number: int, *, local: bool = False) -> Moved:
     movers: list[FakeMover] = []
 
     def make(_runtime: Runtime, _router: Router, _spec: MoverSpec, changed: Callable[[], None]) -> FakeMover:
-        movers.append(FakeMover(lan, changed))
+        movers.append(FakeMover(lan, changed, local))
         return movers[-1]
 
     host = machine(lan, number)
@@ -105,8 +107,8 @@ async def serving_alone(lan: Lan) -> Moved:
     return alone
 
 
-async def pair(lan: Lan) -> tuple[Moved, Moved]:
-    both = await moved(lan, 1), await moved(lan, 2)
+async def pair(lan: Lan, *, local: bool = False) -> tuple[Moved, Moved]:
+    both = await moved(lan, 1, local=local), await moved(lan, 2, local=local)
     await trio.sleep(5)
     assert [each.agent.state for each in both] == ["active", "backup"]
     return both
@@ -133,6 +135,33 @@ async def test_handing_over_takes_the_role_from_a_mover_at_once(lan: Lan) -> Non
     assert one.mover.told[-1][:2] == (started, False)
     await trio.sleep(2)
     assert two.mover.roles[-1]
+
+
+async def test_what_is_on_this_host_stays_as_long_as_the_addresses_do(lan: Lan) -> None:
+    one, _ = await pair(lan, local=True)
+    one.agent.router().drain(force=False)
+    while one.agent.host.holds("10.0.0.100/24"):
+        assert one.mover.roles[-1]
+        await trio.sleep(0.01)
+    assert one.mover.roles[-1] is False
+
+
+async def test_a_node_that_said_so_has_left_until_it_is_heard_again_or_a_minute_is_over(lan: Lan) -> None:
+    one, two = await pair(lan)
+    left = IPv4Address("10.0.0.11")
+    assert not two.agent.router().has_left(left)
+    one.agent.router().drain(force=False)
+    await trio.sleep(2)
+    assert two.agent.router().has_left(left)
+    one.agent.router().undrain()
+    await trio.sleep(6)
+    assert one.agent.state == "active"
+    assert not two.agent.router().has_left(left)
+    await one.agent.stop()
+    await trio.sleep(2)
+    assert two.agent.router().has_left(left)
+    await trio.sleep(60)
+    assert not two.agent.router().has_left(left)
 
 
 async def test_a_role_that_is_kept_after_all_is_the_movers_again(lan: Lan) -> None:

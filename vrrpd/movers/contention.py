@@ -14,7 +14,7 @@ No clock: times are arguments, in seconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
 from random import Random
@@ -42,17 +42,21 @@ class Ranks:
 
     Attributes:
         own: our own address; our own priority is whatever it is at the moment.
-        peers: name of a node -> its priority and address; of one that has given the role away the priority is 0, since
+        peers: name of a node -> its priority and address.
+        has_left: whether the node with this address gave the role away a moment ago: it wants the thing no more, and
             what it had under way may land after that.
     """
 
     own: Address
     peers: Mapping[str, tuple[int, Address]]
+    has_left: Callable[[Address], bool] = lambda _: False
 
     def outranked(self, holder: Holder, priority: int) -> bool:
         """Whether the holder is a node that ranks higher than we do with this priority."""
         rank = self.peers.get(holder.peer or "") if holder.who is Who.PEER else None
-        return rank is not None and (rank[0], int(rank[1])) > (priority, int(self.own))
+        if rank is None or self.has_left(rank[1]):
+            return False
+        return (rank[0], int(rank[1])) > (priority, int(self.own))
 
 
 class Proof:

@@ -66,6 +66,7 @@ class MoverDriver:
 
     Attributes:
         name: of the mover, for people.
+        local: what moves is on this host (`Mover.local`).
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class MoverDriver:
             random: for jitter.
         """
         self.name = name
+        self.local = mover.local
         self._mover = mover
         self._options = options
         self._ranks = ranks

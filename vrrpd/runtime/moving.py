@@ -76,6 +76,11 @@ class Moving(Protocol):
     """One mover at work."""
 
     @property
+    def local(self) -> bool:
+        """What it moves is on this host: it stays for as long as the addresses do, also while the role is handed over."""
+        ...
+
+    @property
     def report(self) -> Report:
         """How it does; another object after each change."""
         ...
@@ -133,18 +138,24 @@ class Movement:
         self.movers: list[tuple[MoverSpec, Moving]] = []
         self.over = trio.Event()
         self._changed = changed
-        self._wanted: tuple[bool, int] | None = None
+        self._wanted: tuple[bool, bool, int] | None = None
         self._scope = trio.CancelScope()
         self._gives_up = False
         for spec in specs:
             self.movers.append((spec, start(spec, self._look)))
 
-    def want(self, *, active: bool, priority: int) -> None:
-        """Tell all movers where the role is."""
-        if self.movers and self._wanted != (active, priority):
-            self._wanted = active, priority
+    def want(self, *, active: bool, holds: bool, priority: int) -> None:
+        """Tell all movers where the role is.
+
+        Args:
+            active: it is ours, and not being given away.
+            holds: the addresses are here: it is ours, or still being given away.
+            priority: our effective priority.
+        """
+        if self.movers and self._wanted != (active, holds, priority):
+            self._wanted = active, holds, priority
             for _, mover in self.movers:
-                mover.want(active, priority)
+                mover.want(holds if mover.local else active, priority)
 
     def raise_alarms(self, alarms: Alarms, now: int) -> None:
         """Hold the alarms of all movers against what they report."""

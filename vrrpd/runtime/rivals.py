@@ -66,6 +66,7 @@ class Rivals:
         self.began: int | None = None
         self._reigns: dict[Address, Reign] = {}
         self._beaten: dict[Address, list[int]] = {}
+        self._left: dict[Address, int] = {}
 
     def heard(self, source: Address, priority: int, interval: int, now: int, *, believed: bool) -> Reign:
         """Take an advertisement with a priority above 0.
@@ -87,6 +88,8 @@ class Rivals:
             reign = Reign(source, priority, interval, since=now, last=now)
         else:
             reign.priority, reign.interval, reign.last, reign.claims = priority, interval, now, reign.claims + 1
+        if believed:
+            self._left.pop(source, None)
         remember(self._reigns, source, reign, MOST)
         return reign
 
@@ -95,10 +98,15 @@ class Rivals:
         others = [own] if own else [each for each in self._reigns.values() if each is not reign]
         return next((each for each in others if each.overlaps(reign)), None)
 
-    def left(self, source: Address) -> None:
+    def left(self, source: Address, now: int) -> None:
         """It said priority 0."""
         self._reigns.pop(source, None)
         self._beaten.pop(source, None)
+        remember(self._left, source, now, MOST)
+
+    def has_left(self, source: Address, now: int) -> bool:
+        """Whether it said priority 0 within the last minute, and nothing else after that."""
+        return source in self._left and now - self._left[source] <= WITHIN
 
     def beaten(self, source: Address, now: int) -> bool:
         """It has taken the role from us; True where that happens too often."""

@@ -8,13 +8,12 @@ caller renews the one timer from `deadline`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import trio
 
-from vrrpd.config.spec import MoverSpec, RouterSpec
+from vrrpd.config.spec import RouterSpec
 from vrrpd.errors import VrrpdError
 from vrrpd.linux.claims import Claim
 from vrrpd.linux.netlink import KernelAddress
@@ -28,60 +27,16 @@ from vrrpd.proto.states import Active, Backup, Leaving
 from vrrpd.proto.timers import active_down_interval
 from vrrpd.proto.validate import Drop, priority_of, validate
 from vrrpd.runtime import doubts
-from vrrpd.runtime.addresses import Addresses, Outcome, Standing
+from vrrpd.runtime.addresses import Outcome, Standing
 from vrrpd.runtime.alarms import Alarms, Code
-from vrrpd.runtime.announcer import Announcer
-from vrrpd.runtime.claims import Claims
 from vrrpd.runtime.conditions import conditions
-from vrrpd.runtime.health import CheckState, Health
-from vrrpd.runtime.kernel import Guardian
-from vrrpd.runtime.links import Links
+from vrrpd.runtime.health import Health
 from vrrpd.runtime.member import Footing, Member
-from vrrpd.runtime.moving import Movement, Moving
-from vrrpd.runtime.ports import Ports
+from vrrpd.runtime.moving import Movement
 from vrrpd.runtime.remarks import Remarks
 from vrrpd.runtime.repairs import Repairs
-from vrrpd.runtime.vigil import Vigil
+from vrrpd.runtime.services import Services
 from vrrpd.runtime.witness import Witness
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What all routers share.
-
-    Attributes:
-        links: the mirror of the kernel's links and addresses.
-        addresses: moves addresses.
-        announcer: tells the link.
-        claims: hears who else says that an address is his.
-        ports: the raw sockets.
-        shared: every shared address of every router; none may be a source.
-        own: every address of this host and every shared one; a packet from one of them is a loop.
-        checks: the last word of each check, by name.
-        now: the clock, nanoseconds.
-        wall: UTC, nanoseconds; for signatures.
-        renew: takes note that a router's deadline moved.
-        guardian: lets go in our place when we cannot.
-        vigil: told when something begins to be held.
-        mover: makes a mover of a router; see `moving.Start`.
-        listen: starts to ask whether the network carries frames, for one member of a router.
-    """
-
-    links: Links
-    addresses: Addresses
-    announcer: Announcer
-    claims: Claims
-    ports: Ports
-    shared: Container[Address]
-    own: Container[Address]
-    checks: Mapping[str, CheckState]
-    now: Callable[[], int]
-    wall: Callable[[], int]
-    renew: Callable[[Router], None]
-    listen: Callable[[Router, int], None]
-    guardian: Guardian
-    vigil: Vigil
-    mover: Callable[[Router, MoverSpec, Callable[[], None]], Moving]
 
 
 class Router:
@@ -274,6 +229,10 @@ class Router:
         """True while a sign of life on the link of this member would change anything."""
         state = self.group.members[index].state
         return isinstance(state, Backup) and state.hear_until is not None
+
+    def has_left(self, source: Address) -> bool:
+        """Whether a node gave the role away a moment ago, and did not take it back."""
+        return any(witness.has_left(source, self._services.now()) for witness in self._witnesses)
 
     def judge_health(self) -> None:
         """The checks have something new to say, a hold-down began or ended, or an operator wants something else."""
@@ -491,7 +450,8 @@ class Router:
     def _after(self) -> None:
         """Renew the timer, tell the movers where the role is, and hold the lasting alarms against what is."""
         core = self.group.members[0]
-        self.movement.want(active=isinstance(core.state, Active), priority=core.effective_priority)
+        active, holds = isinstance(core.state, Active), core.holds_addresses
+        self.movement.want(active=active, holds=holds, priority=core.effective_priority)
         self._services.renew(self)
         self._changed.set()
         self._changed = trio.Event()

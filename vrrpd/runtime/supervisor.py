@@ -53,8 +53,9 @@ from vrrpd.runtime.kernel import Kernel
 from vrrpd.runtime.links import Links
 from vrrpd.runtime.moving import Movement, Moving
 from vrrpd.runtime.ports import Port, Ports
-from vrrpd.runtime.routers import Router, Services
+from vrrpd.runtime.routers import Router
 from vrrpd.runtime.schedule import Schedule
+from vrrpd.runtime.services import Services
 from vrrpd.runtime.vigil import Vigil, freeze_limit
 
 HOUSEKEEPING_EVERY_S = 1
