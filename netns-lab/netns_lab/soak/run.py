@@ -25,6 +25,7 @@ from netns_lab.node import Process
 from netns_lab.runner import start_all
 from netns_lab.scenario import Scenario
 from netns_lab.settings import Settings
+from netns_lab.soak.blame import of_the_machine
 from netns_lab.soak.tally import Tally
 from netns_lab.soak.witness import ABOVE, BESIDE
 
@@ -155,7 +156,10 @@ class Soak:
         """Write the report."""
         tally, elapsed = self._tally, (time.monotonic_ns() - self._began) / SECOND if self._began else 0.0
         ended = [node for node, agent in lab.agents.items() if not agent.running]
-        quiet = not (tally.disturbances or self._restarts or ended or tally.events("lost_events"))
+        stalls = [(t, late) for each in self._witnesses if each["above"] for t, late in each["stalls"]]
+        excused = of_the_machine(tally.times, stalls, self._settings.interval)
+        false = tally.disturbances - len(excused)
+        quiet = not (false or self._restarts or ended or tally.events("lost_events"))
         # A recorder that saw nothing of the end proves nothing.
         complete = elapsed >= self._duration_s and tally.last_seen > self._began + (elapsed - _BLIND_S) * SECOND
         self.report |= {
@@ -165,8 +169,10 @@ class Soak:
             "adverts": tally.adverts,
             "largest_gap_ms": round(tally.largest_gap / MS, 3),
             "lateness_ms": {name: round(value, 3) for name, value in tally.lateness().items()},
-            "role_changes": sum(held for _, _, held in tally.changes),
-            "disturbances": tally.disturbances,
+            "role_changes": sum(held and t not in excused for t, _, held in tally.changes),
+            "disturbances": false,
+            "role_changes_of_the_machine": sum(held and t in excused for t, _, held in tally.changes),
+            "disturbances_of_the_machine": len(excused),
             "restarts": self._restarts,
             "ended": ended,
             "machine_stood_still": [self._witness(each) for each in self._witnesses if each["above"]],
@@ -176,7 +182,7 @@ class Soak:
             "changes": [{"at_s": self._at(t), "node": node, "held": held} for t, node, held in tally.changes],
             "stories": [self._story(each) for each in tally.stories],
         }
-        if not quiet:
+        if tally.disturbances or not quiet:
             self.report["logs"] = {node: _tail(agent.process) for node, agent in lab.agents.items()}
 
     def _at(self, t: int) -> float:

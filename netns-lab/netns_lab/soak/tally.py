@@ -45,6 +45,7 @@ class Tally(History):
         largest_gap: the longest time without one at a destination, in nanoseconds.
         changes: (time, node, held) of every address that came or went since then.
         disturbances: how many there were.
+        times: when each of the first thousand was seen, nanoseconds.
         stories: for the first disturbances, the last advertisements before.
     """
 
@@ -53,6 +54,7 @@ class Tally(History):
         self.largest_gap = 0
         self.changes: list[tuple[int, str, bool]] = []
         self.disturbances = 0
+        self.times: list[int] = []
         self.stories: list[dict[str, Any]] = []
         self._address = address
         self._quiet: str | None = None
@@ -112,6 +114,8 @@ class Tally(History):
 
     def _disturbed(self, t: int, what: str) -> None:
         self.disturbances += 1
+        if len(self.times) < _MOST:
+            self.times.append(t)
         if len(self.stories) < _STORIES:
             self.stories.append({"t": t, "what": what, "adverts": list(self._recent)})
             self._recent.clear()

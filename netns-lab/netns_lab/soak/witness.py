@@ -22,7 +22,7 @@ ABOVE, BESIDE = 3, 1
 
 _PACE_NS = 2_000_000
 _STALL_NS = 5_000_000
-_MOST = 1000
+_MOST = 20_000
 
 
 def watch(core: int, priority: int) -> None:
