@@ -1,0 +1,239 @@
+"""How fast an elastic address follows the role: measured, with what it is measured against, in one run.
+
+    python -m tests.bench.cloud_speed [--changes 50] [--json]
+
+Two drivers take turns with the role, against the fake EC2 in a process of its own. What is measured is the time from
+the role change to the acknowledged change, beside a bare keep-alive POST to the same fake, and beside the `aws` command
+where that is installed; the same over TLS with an emulated round trip; and how long the loop of the agent stood still
+while credentials were fetched and all was prepared. Times are milliseconds.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import os
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from random import Random
+from shutil import which
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+import trio
+import trustme
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from netns_lab.cloud.ec2 import FakeEc2
+from netns_lab.cloud.proxy import FaultProxy
+from netns_lab.cloud.world import World
+from tests.movers.ec2_nodes import NODES, build, host
+from vrrpd.daemon import SWITCH_S
+from vrrpd.movers.contention import Ranks
+from vrrpd.movers.driver import MoverDriver
+from vrrpd.movers.registry import KINDS
+from vrrpd.movers.report import Report, State
+
+KIND = "ec2-elastic-ip"
+RTT_S = 0.02
+BETWEEN_S = 1.3  # a node that lost the role looks after a second who has it now
+TICK_S = 0.001
+COMMANDS = 5
+
+
+async def _serve(directory: Path) -> None:
+    """The far end, until standard input ends: the fake, and the proxy in front of it."""
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
+    authority.cert_pem.write_to_path(str(directory / "ca.pem"))
+    async with FakeEc2(World.of(("n1", "n2"))) as fake, FaultProxy(fake.url, tls=context, rtt=RTT_S) as proxy:
+        metadata = {node: fake.metadata_url(node) for node in NODES}
+        sys.stdout.write(json.dumps({"near": fake.url, "far": proxy.url, "metadata": metadata}) + "\n")
+        sys.stdout.flush()
+        await trio.to_thread.run_sync(sys.stdin.read)
+
+
+@contextmanager
+def _far_end(directory: Path) -> Iterator[dict[str, Any]]:
+    argv = [sys.executable, "-m", "tests.bench.cloud_speed", "--serve", str(directory)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield json.loads(process.stdout.readline())
+
+
+class AtWork:
+    """A driver, and a way to wait for what it reports."""
+
+    driver: MoverDriver
+
+    def __init__(self) -> None:
+        self._told = trio.Event()
+
+    def changed(self) -> None:
+        """The report is another one."""
+        self._told.set()
+        self._told = trio.Event()
+
+    async def until(self, so: Callable[[Report], object]) -> None:
+        """Wait for a report that is so."""
+        with trio.fail_after(30):
+            while not so(self.driver.report):
+                await self._told.wait()
+
+
+@asynccontextmanager
+async def _driver(node: str, there: dict[str, Any], options: dict[str, Any]) -> AsyncGenerator[AtWork]:
+    """A node at work, ready to take over."""
+    os.environ["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = there["metadata"][node]
+    said = {"allocation_id": "eipalloc-1", **options}
+    at_work = AtWork()
+    peers = {name: (100, ip_address(address)) for name, address in NODES.items() if name != node}
+    at_work.driver = MoverDriver(
+        KIND,
+        build(KIND, said, host(node)),
+        KINDS[KIND].options.validate_python(said),
+        Ranks(ip_address(NODES[node]), peers),
+        changed=at_work.changed,
+        look=lambda: None,
+        log=logging.getLogger(node),
+        random=Random(1),
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(at_work.driver.run)
+        await at_work.until(lambda report: report.ready and report.holder is not None)
+        yield at_work
+        nursery.cancel_scope.cancel()
+
+
+async def _change(gains: AtWork, loses: AtWork) -> float:
+    """One change of the role: how long until the change was acknowledged."""
+    loses.driver.want(False, 100)
+    began = time.perf_counter()
+    gains.driver.want(True, 250)
+    await gains.until(lambda report: report.state is State.HELD)
+    took = (time.perf_counter() - began) * 1000
+    await trio.sleep(BETWEEN_S)
+    return took
+
+
+async def _take_turns(there: dict[str, Any], options: dict[str, Any], changes: int, what: str) -> list[float]:
+    async with _driver("n1", there, options) as one, _driver("n2", there, options) as two:
+        await _change(one, two)
+        turns = [(two, one), (one, two)]
+        shown = track(range(changes), what, console=Console(stderr=True), disable=not sys.stderr.isatty())
+        return [await _change(*turns[turn % 2]) for turn in shown]
+
+
+def _bare_posts(url: str, count: int) -> list[float]:
+    where = urlsplit(url)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port)
+    found: list[float] = []
+    for _ in range(count):
+        began = time.perf_counter()
+        connection.request("POST", "/", b"Action=AssociateAddress", {"Authorization": "none"})
+        connection.getresponse().read()
+        found.append((time.perf_counter() - began) * 1000)
+        time.sleep(0.01)
+    connection.close()
+    return found
+
+
+def _commands(url: str) -> list[float]:
+    """The `aws` command doing the same; empty where there is none."""
+    if which("aws") is None:
+        return []
+    argv = ["aws", "ec2", "associate-address", "--endpoint-url", url, "--region", "eu-west-1"]
+    argv += ["--allocation-id", "eipalloc-1", "--network-interface-id", "eni-11", "--allow-reassociation"]
+    found: list[float] = []
+    for _ in range(COMMANDS):
+        began = time.perf_counter()
+        subprocess.run(argv, check=True, capture_output=True, env={**os.environ, "AWS_PAGER": ""})
+        found.append((time.perf_counter() - began) * 1000)
+    return found
+
+
+async def _stall(there: dict[str, Any]) -> float:
+    """The longest that the loop was late for a tick while a node became ready and took over."""
+    latest = 0.0
+
+    async def tick() -> None:
+        nonlocal latest
+        while True:
+            due = time.perf_counter() + TICK_S
+            await trio.sleep(TICK_S)
+            latest = max(latest, time.perf_counter() - due)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tick)
+        await trio.sleep(0.5)
+        async with _driver("n1", there, {"endpoint_url": there["near"]}) as driver:
+            driver.driver.want(True, 250)
+            await trio.sleep(0.5)
+        nursery.cancel_scope.cancel()
+    return latest * 1000
+
+
+def _percentile(values: list[float], percent: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(len(values) * percent / 100))]
+
+
+def _measure(changes: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as directory, _far_end(Path(directory)) as there:
+        os.environ |= {"AWS_ACCESS_KEY_ID": "KEY-n1", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_CONFIG_FILE": "/none"}
+        near, far = {"endpoint_url": there["near"]}, {"endpoint_url": there["far"], "ca": f"{directory}/ca.pem"}
+        sys.setswitchinterval(SWITCH_S)
+        build(KIND, {"allocation_id": "eipalloc-1", **near}, host())  # an agent imports it before its loop turns
+        stall = trio.run(_stall, there)
+        floor = _bare_posts(there["near"], changes)
+        ours = trio.run(_take_turns, there, near, changes, "near")
+        away = trio.run(_take_turns, there, far, max(changes // 2, 5), f"{RTT_S * 1000:g} ms away")
+        command = _commands(there["near"])
+    found = {
+        "changes": len(ours),
+        "median_ms": statistics.median(ours),
+        "p99_ms": _percentile(ours, 99),
+        "bare_post_median_ms": statistics.median(floor),
+        "rtt_ms": RTT_S * 1000,
+        "away_median_ms": statistics.median(away),
+        "away_p99_ms": _percentile(away, 99),
+        "stall_ms": stall,
+        "aws_command_median_ms": statistics.median(command) if command else None,
+        "times_faster_than_the_command": statistics.median(command) / statistics.median(ours) if command else None,
+    }
+    return {key: round(value, 3) if isinstance(value, float) else value for key, value in found.items()}
+
+
+@click.command()
+@click.option("--changes", default=50, show_default=True, help="How many changes of the role.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--serve", "directory", hidden=True, type=click.Path(path_type=Path))
+def main(changes: int, as_json: bool, directory: Path | None) -> None:
+    """Measure how fast an elastic address follows the role."""
+    if directory is not None:
+        trio.run(_serve, directory)
+        return
+    found = _measure(changes)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    table = Table("what", "figure")
+    for key, value in found.items():
+        table.add_row(key.replace("_", " "), "-" if value is None else f"{value:g}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
