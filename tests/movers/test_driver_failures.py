@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Never
 
 import pytest
 import trio
 
-from tests.movers.cloud import Cloud
+from tests.movers.cloud import Cloud, CloudMover
 from tests.movers.nodes import Node, at_work, node, until
 from vrrpd.movers.base import (
+    CommonOptions,
     ForbiddenError,
     MoverError,
     ThrottledError,
@@ -284,3 +286,60 @@ class TestVerification:
         assert (it.report.state, it.report.ready, it.report.why) == ("held", False, "503")
         assert len(it.mover.sent("holder")) - asked <= 13
         assert len(cloud.changes) == 1
+
+
+class TestAMistakeInAMover:
+    """An exception that nobody foresaw: the agent goes on, and so does the mover."""
+
+    @pytest.mark.parametrize("call", ["prepare", "holder", "acquire", "fresh holder", "local"])
+    async def test_it_costs_an_attempt_and_not_the_agent(
+        self, call: str, cloud: Cloud, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        it = node(cloud)
+        cloud.lost = 1  # so that every call is made
+        it.mover.failing[call] = deque([KeyError("s3cr3t")])
+        it.want(True)
+        await at_work(nursery, it)
+        await trio.sleep(60)
+        assert it.report.state == "held"
+        assert "KeyError" in caplog.text
+        assert "cloud.py" in caplog.text
+        assert "s3cr3t" not in caplog.text
+
+    async def test_the_same_one_is_logged_once(
+        self, cloud: Cloud, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        it, _ = await active(cloud, nursery)
+        it.mover.failing["acquire"] = KeyError
+        it.want(True)
+        await trio.sleep(60)
+        assert len(it.mover.sent()) > 10
+        assert sum("mistake" in record.getMessage() for record in caplog.records if record.levelname == "ERROR") == 1
+
+    async def test_what_it_does_by_itself_is_begun_anew(self, cloud: Cloud) -> None:
+        it = Node("low", Stumbling(cloud, "low"), CommonOptions())
+        with trio.move_on_after(30):
+            await it.driver.run()
+        assert isinstance(it.mover, Stumbling)
+        assert it.mover.begun > 5
+        assert "its own work failed" in it.report.troubles["mover_failed"]
+
+    async def test_it_ends_nothing_at_the_end(self, cloud: Cloud) -> None:
+        it = node(cloud, release="on_stop")
+        it.mover.failing["release"] = deque([KeyError()])
+        it.want(True)
+        with trio.move_on_after(5):
+            await it.driver.run()
+        await it.driver.release()
+        assert it.mover.sent("release")
+
+
+class Stumbling(CloudMover):
+    """Its own work fails."""
+
+    begun = 0
+
+    async def serve(self) -> Never:
+        self.begun += 1
+        await trio.sleep(0.1)
+        raise RuntimeError

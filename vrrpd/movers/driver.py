@@ -47,6 +47,7 @@ from vrrpd.movers.base import (
 from vrrpd.movers.bulletin import Bulletin
 from vrrpd.movers.calls import Calls, is_mine
 from vrrpd.movers.contention import PEACE_S, Proof, Ranks, Retakes, same_place
+from vrrpd.movers.mishaps import Mishaps, go_on
 from vrrpd.movers.pace import WARM_EVERY_S, Looks, Pace, needs_a_person, sooner
 from vrrpd.movers.report import Report, State, Trouble
 from vrrpd.proto.timers import SECOND
@@ -101,7 +102,8 @@ class MoverDriver:
         self._tell = Bulletin(name, changed, log)
         self._random = random
         self._compares = options.takeover == "compare" and mover.compares
-        self._calls = Calls(mover, options.timeout / SECOND, look, self._show)
+        self._mishaps = Mishaps(name, log)
+        self._calls = Calls(mover, options.timeout / SECOND, look, self._show, self._mishaps)
 
         self._active = False
         self._priority = 0
@@ -148,7 +150,7 @@ class MoverDriver:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._tell.run)
                 if isinstance(self._mover, Serving):
-                    nursery.start_soon(self._mover.serve)
+                    nursery.start_soon(go_on, self._mover, self._tell, self._mishaps, self._random)
                 nursery.start_soon(self._follow)
         finally:
             self._active = False
