@@ -70,8 +70,10 @@ class Node:
         return next((when for when, report in self.reports if true(report)), None)
 
     def _changed(self) -> None:
-        self.reports.append((round(trio.current_time(), 6), self.driver.report))
-        if self.driver.report.aside and self.obedient:
+        before = self.reports[-1][1] if self.reports else Report()
+        now = self.driver.report
+        self.reports.append((round(trio.current_time(), 6), now))
+        if self.obedient and (now.aside or (now.yields and not before.yields)):
             self.want(False)
 
 

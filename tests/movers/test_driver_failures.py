@@ -115,23 +115,40 @@ class TestUnreachable:
         assert (it.report.state, it.report.troubles) == ("held", {})
         assert len(caplog.records) == 1
 
-    async def test_who_yields_gives_the_role_away_once_and_stays_out_for_30_seconds(
+    async def test_who_yields_offers_the_role_once_and_is_a_last_resort_for_30_seconds(
         self, cloud: Cloud, nursery: trio.Nursery
     ) -> None:
         it, start = await active(cloud, nursery, on_deadline="yield")
         it.mover.failing["acquire"] = lambda: UnreachableError("no route")
         it.want(True)
         await trio.sleep(120)
-        gone = it.first(lambda report: report.aside)
+        gone = it.first(lambda report: report.yields)
         assert gone == pytest.approx(start + 30)
-        back = next(when for when, report in it.reports if when > start + 31 and report.aside is None)
+        assert it.first(lambda report: report.aside) is None
+        back = next(when for when, report in it.reports if when > start + 31 and report.yields is None)
         assert back == pytest.approx(start + 60)
         assert max(it.mover.sent()) <= start + 30
         assert it.report.state == "idle"
-        alarm = next(report for _, report in it.reports if report.aside).troubles["mover_yielded"]
+        alarm = next(report for _, report in it.reports if report.yields).troubles["mover_yielded"]
         assert alarm == (
-            "could not be brought here in 30 s: no route; the role is given away, and this node stays out for 30 s"
+            "could not be brought here in 30 s: no route; the role is offered to the other nodes, "
+            "and this one is a last resort for 30 s"
         )
+
+    async def test_who_yields_and_is_left_with_the_role_goes_on_trying(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, start = await active(cloud, nursery, on_deadline="yield")
+        it.mover.failing["acquire"] = failing_until(start + 40, lambda: UnreachableError("no route"))
+        it.want(True)
+        await until(lambda: it.report.yields)
+        await trio.sleep(1)
+        it.want(True)  # kept: nobody answered
+        await trio.sleep(15)
+        assert cloud.holder == "low"
+        assert cloud.moves[-1][0] <= start + 43
+        assert it.report.yields is None
+        assert it.report.troubles == {}
 
     async def test_who_yields_again_stays_out_twice_as_long_until_that_is_forgiven(
         self, cloud: Cloud, nursery: trio.Nursery
@@ -141,8 +158,8 @@ class TestUnreachable:
         out: list[float] = []
         for quiet in (1, 1, 1, 601, 1):
             it.want(True)
-            began = await until(lambda: it.report.aside)
-            out.append(round(await until(lambda: not it.report.aside) - began))
+            began = await until(lambda: it.report.yields)
+            out.append(round(await until(lambda: not it.report.yields) - began))
             await trio.sleep(quiet)
         assert out == [30, 60, 120, 240, 30]
 

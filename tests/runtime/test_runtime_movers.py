@@ -27,6 +27,7 @@ class Report:
     why: str = ""
     weight: int = 0
     aside: str | None = None
+    yields: str | None = None
     troubles: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -207,6 +208,49 @@ async def test_a_mover_that_asks_for_it_has_the_role_given_up_and_this_node_kept
     two.mover.say(aside=None)
     await trio.sleep(10)
     assert two.agent.state == "active"
+
+
+async def test_who_yields_where_another_node_is_hands_over_as_a_drain_does(lan: Lan) -> None:
+    one, two = await pair(lan)
+    one.mover.say(yields="the cloud cannot be reached")
+    while one.agent.host.holds("10.0.0.100/24"):
+        await trio.sleep(0.001)
+        assert one.agent.host.holds("10.0.0.100/24") or two.agent.host.holds("10.0.0.100/24")
+    assert [each.agent.state for each in (one, two)] == ["backup", "active"]
+    assert one.agent.shown()["effective_priority"] == 2
+    assert "held_down" not in one.agent.alarms()
+    one.mover.say(yields=None)
+    await trio.sleep(10)
+    assert [each.agent.state for each in (one, two)] == ["active", "backup"]
+
+
+async def test_who_yields_where_nobody_else_is_never_lets_go(lan: Lan) -> None:
+    alone = await serving_alone(lan)
+    alone.mover.say(yields="the cloud cannot be reached")
+    for _ in range(5000):
+        await trio.sleep(0.001)
+        assert alone.agent.host.holds("10.0.0.100/24")
+    assert alone.agent.state == "active"
+    assert alone.mover.roles[-3:] == [True, False, True]
+
+
+async def test_who_yields_serves_where_the_other_node_dies(lan: Lan) -> None:
+    one, two = await pair(lan)
+    one.mover.say(yields="the cloud cannot be reached")
+    await trio.sleep(2)
+    assert two.agent.state == "active"
+    lan.cuts |= {("lb1", "lb2"), ("lb2", "lb1")}
+    await trio.sleep(10)
+    assert one.agent.state == "active"
+
+
+async def test_two_nodes_that_both_yield_never_both_let_go(lan: Lan) -> None:
+    both = await pair(lan)
+    for mover in (both[0].mover, both[1].mover):
+        mover.say(yields="the cloud cannot be reached")
+        for _ in range(5000):
+            await trio.sleep(0.001)
+            assert any(each.agent.host.holds("10.0.0.100/24") for each in both)
 
 
 async def test_standing_aside_again_and_again_is_no_flapping(lan: Lan) -> None:

@@ -75,14 +75,36 @@ class Bulletin:
 
     def stand_aside(self, reason: str) -> None:
         """Leave the election for a while."""
+        self._back = trio.Event()
+        length = self._stay_back()
+        self._yield(f"{reason}; the role is given away, and this node stays out for {length:g} s", length, aside=reason)
+
+    def offer(self, reason: str) -> None:
+        """Let any other node have the role for a while; this one serves where there is none."""
+        length = self._stay_back()
+        sentence = f"{reason}; the role is offered to the other nodes, and this one is a last resort for {length:g} s"
+        self._yield(sentence, length, yields=reason)
+
+    def _stay_back(self) -> float:
         now = trio.current_time()
         length = self._asides.next(now)
         self._aside_until = now + length
-        self._back = trio.Event()
-        sentence = f"{reason}; the role is given away, and this node stays out for {length:g} s"
+        return length
+
+    def _yield(self, sentence: str, length: float, **demand: str) -> None:
         self.stand(Trouble.YIELDED, sentence, length)
         self.remark(logging.WARNING, sentence)
-        self.show(detail=sentence, aside=reason)
+        self.show(detail=sentence, **demand)
+
+    def take_part(self) -> None:
+        """Take part in the election again; nothing where this node does."""
+        self._aside_until = inf
+        if not (self.report.aside or self.report.yields):
+            return
+        self.end(Trouble.YIELDED)
+        self._back.set()
+        self.remark(logging.INFO, "takes part in the election again")
+        self.show(aside=None, yields=None)
 
     async def back_in(self) -> None:
         """Return when this node takes part in the election; at once where it does."""
@@ -103,8 +125,5 @@ class Bulletin:
             now = trio.current_time()
             self._standing = {code: (said, until) for code, (said, until) in self._standing.items() if until > now}
             if now >= self._aside_until:
-                self._aside_until = inf
-                self._back.set()
-                self.remark(logging.INFO, "takes part in the election again")
-                self.show(aside=None)
+                self.take_part()
             self.show()

@@ -99,6 +99,7 @@ class MoverDriver:
         self._mover = mover
         self._options = options
         self._ranks = ranks
+        self._look = look
         self._tell = Bulletin(name, changed, log)
         self._random = random
         self._compares = options.takeover == "compare" and mover.compares
@@ -266,20 +267,21 @@ class MoverDriver:
         ours = False
         self._rival = taker
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch_deadline, nursery.cancel_scope)
+            nursery.start_soon(self._watch_deadline)
             ours = await self._try_until_here(look_first)
             nursery.cancel_scope.cancel()
         return ours
 
-    async def _watch_deadline(self, attempts: trio.CancelScope) -> None:
-        """Say so when it took too long, and give way where the options say so."""
+    async def _watch_deadline(self) -> None:
+        """Say so when it took too long, and offer the role to others where the options say so; attempts go on."""
         limit = self._options.deadline / SECOND
         await trio.sleep(limit)
         reason = f"could not be brought here in {limit:g} s: {self.report.detail}"
         self._tell.fail(reason)
         if self._options.on_deadline == "yield":
-            attempts.cancel()
-            self._tell.stand_aside(reason)
+            self._look()
+            await trio.lowlevel.checkpoint_if_cancelled()
+            self._tell.offer(reason)
 
     async def _try_until_here(self, look_first: bool) -> bool:
         pace = Pace(self._random)
@@ -393,6 +395,7 @@ class MoverDriver:
     def _hold(self, detail: str, ms: float | None) -> None:
         self._tell.end(Trouble.FAILED)
         self._say(logging.INFO, detail, state=State.HELD, ms=ms)
+        self._tell.take_part()
 
     # ---------------------------------------------------------------- it is here
 

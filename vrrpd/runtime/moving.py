@@ -5,7 +5,7 @@ their reports what the election has to know. A mover reconciles in a task of its
 advertisement does.
 
     router -- want(role is ours, priority) --> mover
-    router <-- changed, then its report: ready? priority? stand aside? alarms? -- mover
+    router <-- changed, then its report: ready? priority? stand aside? offer the role? alarms? -- mover
 
 `Moving` and `Report` are what a router needs of a mover at work; `vrrpd.movers.driver` is one.
 """
@@ -67,6 +67,11 @@ class Report(Protocol):
         ...
 
     @property
+    def yields(self) -> str | None:
+        """Why any other node should have the role, for as long as this stands; None where it need not."""
+        ...
+
+    @property
     def troubles(self) -> Mapping[str, str]:
         """Alarms: code -> sentence."""
         ...
@@ -110,11 +115,13 @@ class Demand:
         weight: what is added to the priority.
         lowering: who lowers it, and why, for people; None while nobody does.
         aside: why this node has to stay out; None where it need not.
+        yields: why this node is a last resort only; None where it is not.
     """
 
     weight: int = 0
     lowering: str | None = None
     aside: str | None = None
+    yields: str | None = None
 
 
 class Movement:
@@ -195,5 +202,6 @@ class Movement:
             weight=sum(report.weight for _, report in reports),
             lowering="; ".join(low) or None,
             aside=next((report.aside for _, report in reports if report.aside), None),
+            yields=next((report.yields for _, report in reports if report.yields), None),
         )
         self._changed()

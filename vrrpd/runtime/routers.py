@@ -242,7 +242,8 @@ class Router:
         for index, wish in enumerate(wishes):
             asked = replace(wish, healthy=True) if self._bound else wish
             self._perform(self.group.adjust(index, asked, self._services.now()))
-        if served and self._drain is Drain.NO and not self.aside:
+        by_movers = self.aside or self.movement.demand.yields
+        if served and self._drain is Drain.NO and not by_movers:
             self._releasing = isinstance(self.group.members[0].state, Leaving)
 
     def drain(self, *, force: bool) -> None:
