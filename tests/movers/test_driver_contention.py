@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from tests.movers.cloud import Cloud
-from tests.movers.nodes import Node, at_work, node, until
+from tests.movers.nodes import ADDRESS, PRIORITY, Node, at_work, node, until
 
 TRIALS = 40
 
@@ -116,6 +116,45 @@ class TestTwoActiveNodes:
         assert cloud.holder == "high"
         await trio.sleep(30)
         assert cloud.holder == "low"
+
+
+class TestStandingAside:
+    """A node has made room for another one that has the thing and ranks higher."""
+
+    @staticmethod
+    async def aside(cloud: Cloud, nursery: trio.Nursery) -> Node:
+        low = node(cloud, "low")
+        await at_work(nursery, low)
+        low.want(True)
+        await trio.sleep(20)
+        cloud.give("high")
+        await until(lambda: low.report.aside)
+        return low
+
+    async def test_it_listens_again_as_soon_as_it_hears_that_node(self, cloud: Cloud, nursery: trio.Nursery) -> None:
+        low = await self.aside(cloud, nursery)
+        low.driver.heard(ADDRESS["high"], PRIORITY["high"])
+        assert (low.report.aside, low.report.troubles) == (None, {})
+        assert len(cloud.changes) == 1
+
+    async def test_one_that_ranks_lower_is_no_reason(self, cloud: Cloud, nursery: trio.Nursery) -> None:
+        low = await self.aside(cloud, nursery)
+        low.driver.heard(ADDRESS["high"], PRIORITY["low"] - 1)
+        assert low.report.aside is not None
+
+    @pytest.mark.parametrize("now", ["eni-9", None])
+    async def test_it_is_over_when_that_node_has_it_no_longer(
+        self, now: str | None, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        low = await self.aside(cloud, nursery)
+        await until(lambda: not low.report.aside)
+        low.want(True)
+        await trio.sleep(20)
+        cloud.give("high")
+        began = await until(lambda: low.report.aside)  # this time for a minute
+        cloud.give(now)
+        over = await until(lambda: not low.report.aside)
+        assert over - began <= 31
 
 
 class TestALateWrite:

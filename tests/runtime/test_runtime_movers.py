@@ -12,6 +12,7 @@ import trio
 from tests.runtime.agents import FILE, Agent, machine, run_agent, wanted
 from tests.runtime.lan import Lan
 from vrrpd.config.spec import AgentSpec, MoverSpec
+from vrrpd.proto.settings import Address
 from vrrpd.runtime.routers import Router
 from vrrpd.runtime.supervisor import Runtime
 
@@ -40,11 +41,15 @@ class FakeMover:
     local: bool = False
     told: list[tuple[float, bool, int]] = field(default_factory=list[tuple[float, bool, int]])
     report: Report = Report()
+    others: list[tuple[Address, int]] = field(default_factory=list[tuple[Address, int]])
     runs: bool = False
     released: bool = False
 
     def want(self, active: bool, priority: int) -> None:
         self.told.append((self.lan.now, active, priority))
+
+    def heard(self, source: Address, priority: int) -> None:
+        self.others.append((source, priority))
 
     async def run(self) -> Never:
         self.runs = True
@@ -251,6 +256,22 @@ async def test_two_nodes_that_both_yield_never_both_let_go(lan: Lan) -> None:
         for _ in range(5000):
             await trio.sleep(0.001)
             assert any(each.agent.host.holds("10.0.0.100/24") for each in both)
+
+
+async def test_who_stands_aside_is_told_who_is_active(lan: Lan) -> None:
+    one, two = await pair(lan)
+    lan.cuts |= {("lb1", "lb2"), ("lb2", "lb1")}
+    await trio.sleep(10)
+    two.mover.say(aside="the cloud says that lb1 holds it")
+    await trio.sleep(6)
+    assert two.mover.others == []
+    lan.cuts.clear()
+    await trio.sleep(2)
+    assert two.mover.others[-1] == (IPv4Address("10.0.0.11"), 250)
+    two.mover.say(aside=None)
+    await one.agent.stop()
+    await trio.sleep(0.1)
+    assert two.agent.state == "active"
 
 
 async def test_standing_aside_again_and_again_is_no_flapping(lan: Lan) -> None:

@@ -15,8 +15,12 @@ from typing import Any, Never
 
 import trio
 
-from vrrpd.movers.contention import Asides
+from vrrpd.movers.base import Holder, Who
+from vrrpd.movers.contention import PEACE_S, Asides
 from vrrpd.movers.report import Report, State, Trouble
+
+STOLEN_FADES_S = 300
+"""How long the alarm about a theft stands when there is no other."""
 
 
 class Bulletin:
@@ -72,6 +76,26 @@ class Bulletin:
         """It is not here, and a person should look."""
         self.stand(Trouble.FAILED, sentence)
         self.show(state=State.FAILED)
+
+    def lost(self, taker: Holder, *, contended: bool) -> tuple[State, str]:
+        """Say that it is gone while the role is here; not again for each time that the same happens.
+
+        Args:
+            taker: where it is.
+            contended: it was taken too often lately.
+
+        Returns:
+            What that means for the report: state and detail.
+        """
+        gone = "nobody has it any more" if taker.who is Who.NOBODY else f"{taker} has taken it"
+        sentence = f"{gone} while the role is here; it is taken back"
+        news = taker.who is Who.NOBODY or self.stand(Trouble.STOLEN, sentence, STOLEN_FADES_S)
+        if contended:
+            sentence = f"{gone} again and again; it is taken back once a minute; find out who else moves it"
+            news = self.stand(Trouble.CONTENDED, sentence, PEACE_S)
+        if news:
+            self.remark(logging.WARNING, sentence)
+        return (State.CONTENDED if contended else State.ACQUIRING), sentence
 
     def stand_aside(self, reason: str) -> None:
         """Leave the election for a while."""

@@ -51,12 +51,16 @@ class Ranks:
     peers: Mapping[str, tuple[int, Address]]
     has_left: Callable[[Address], bool] = lambda _: False
 
+    def mine(self, priority: int) -> tuple[int, int]:
+        """How this node ranks with this priority; compares with another's priority and address."""
+        return priority, int(self.own)
+
     def outranked(self, holder: Holder, priority: int) -> bool:
         """Whether the holder is a node that ranks higher than we do with this priority."""
         rank = self.peers.get(holder.peer or "") if holder.who is Who.PEER else None
         if rank is None or self.has_left(rank[1]):
             return False
-        return (rank[0], int(rank[1])) > (priority, int(self.own))
+        return (rank[0], int(rank[1])) > self.mine(priority)
 
 
 class Proof:

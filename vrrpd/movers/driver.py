@@ -46,17 +46,15 @@ from vrrpd.movers.base import (
 )
 from vrrpd.movers.bulletin import Bulletin
 from vrrpd.movers.calls import Calls, is_mine
-from vrrpd.movers.contention import PEACE_S, Proof, Ranks, Retakes, same_place
+from vrrpd.movers.contention import Proof, Ranks, Retakes, same_place
 from vrrpd.movers.mishaps import Mishaps, go_on
 from vrrpd.movers.pace import WARM_EVERY_S, Looks, Pace, needs_a_person, sooner
 from vrrpd.movers.report import Report, State, Trouble
+from vrrpd.proto.settings import Address
 from vrrpd.proto.timers import SECOND
 
 LOOKS_BACK_S = (1, 5)
 """When the holder is asked after the role went while a change was under way, or while the thing was here."""
-
-STOLEN_FADES_S = 300
-"""How long the alarm about a theft stands when there is no other."""
 
 _GOODBYE_S = 1
 _UNREADY_AFTER = 2  # failures in a row
@@ -120,6 +118,8 @@ class MoverDriver:
         self._warming = Pace(random)
 
         self._retakes = Retakes()
+        self._gave_way_to: Holder | None = None
+        self._gave_way_with = 0  # our priority then
 
     @property
     def report(self) -> Report:
@@ -142,6 +142,16 @@ class MoverDriver:
         self._epoch += 1
         if not (active and self._calls.first_preparation):
             self._scope.cancel()
+
+    def heard(self, source: Address, priority: int) -> None:
+        """A node advertises that it is Active; where it ranks higher than this one, it is right to listen again.
+
+        Args:
+            source: the address that it advertises from.
+            priority: what it says, above 0.
+        """
+        if self.report.aside is not None and (priority, int(source)) > self._ranks.mine(self._gave_way_with):
+            self._tell.take_part()
 
     async def run(self) -> Never:
         """Bring about what is wanted, until cancelled; closes the mover at the end."""
@@ -220,6 +230,8 @@ class MoverDriver:
         self._failures = 0
         self._tell.end(Trouble.UNREADY)
         self._show(detail=self._whereabouts())
+        if self._gave_way_to and holder.who is not Who.UNKNOWN and not same_place(holder, self._gave_way_to):
+            self._tell.take_part()  # whoever has it now, it is not the one that this node made room for
         if self._mover.local and is_mine(holder):
             await self._let_go()
 
@@ -246,6 +258,7 @@ class MoverDriver:
 
     async def _serve(self) -> None:
         self._began = trio.current_time()
+        self._gave_way_to = None
         self._failures = 0
         self._tell.end(Trouble.UNREADY)
         self._show(state=State.ACQUIRING, detail="on its way, no answer yet", epoch=self._epoch, attempts=0, ms=None)
@@ -352,6 +365,7 @@ class MoverDriver:
         if not self._ranks.outranked(holder, self._priority):
             return False
         self._show(state=State.CONTENDED)
+        self._gave_way_with, self._gave_way_to = self._priority, holder
         self._tell.stand_aside(f"{holder} has it and ranks higher, and does not hear us")
         return True
 
@@ -445,7 +459,8 @@ class MoverDriver:
             return False
         now = trio.current_time()
         contended = self._retakes.contended(now)
-        self._lose(taker, contended)
+        state, detail = self._tell.lost(taker, contended=contended)
+        self._show(state=state, detail=detail)
         await trio.sleep(self._retakes.wait(now, self._random))
         latest = await self._calls.ask_quietly() or taker
         if is_mine(latest):
@@ -456,18 +471,6 @@ class MoverDriver:
         self._began = trio.current_time()
         self._retakes.sent(self._began)
         return await self._bring(taker=latest)
-
-    def _lose(self, taker: Holder, contended: bool) -> None:
-        """Say that it is gone; not again for each time that the same happens."""
-        lost = "nobody has it any more" if taker.who is Who.NOBODY else f"{taker} has taken it"
-        sentence = f"{lost} while the role is here; it is taken back"
-        news = taker.who is Who.NOBODY or self._tell.stand(Trouble.STOLEN, sentence, STOLEN_FADES_S)
-        if contended:
-            sentence = f"{lost} again and again; it is taken back once a minute; find out who else moves it"
-            news = self._tell.stand(Trouble.CONTENDED, sentence, PEACE_S)
-        if news:
-            self._tell.remark(logging.WARNING, sentence)
-        self._show(state=State.CONTENDED if contended else State.ACQUIRING, detail=sentence)
 
     # ---------------------------------------------------------------- both
 

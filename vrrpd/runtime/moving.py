@@ -19,6 +19,7 @@ from typing import Never, Protocol
 import trio
 
 from vrrpd.config.spec import MoverSpec
+from vrrpd.proto.settings import Address
 from vrrpd.runtime.alarms import Alarms, Code
 
 FAREWELL_S = 4.0
@@ -94,6 +95,10 @@ class Moving(Protocol):
         """The role is ours, with this effective priority, or it is ours no longer. Waits for nothing."""
         ...
 
+    def heard(self, source: Address, priority: int) -> None:
+        """A node advertises from this address that it is Active. Waits for nothing."""
+        ...
+
     async def run(self) -> Never:
         """Bring about what is wanted, until cancelled."""
         ...
@@ -163,6 +168,17 @@ class Movement:
             self._wanted = active, holds, priority
             for _, mover in self.movers:
                 mover.want(holds if mover.local else active, priority)
+
+    def heard(self, source: Address, priority: int) -> None:
+        """Tell all movers that another node is Active, while one of them keeps this node out.
+
+        Args:
+            source: the address that it advertises from.
+            priority: what it says, above 0.
+        """
+        if self.demand.aside is not None:
+            for _, mover in self.movers:
+                mover.heard(source, priority)
 
     def raise_alarms(self, alarms: Alarms, now: int) -> None:
         """Hold the alarms of all movers against what they report."""
