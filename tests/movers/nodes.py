@@ -29,7 +29,8 @@ class Node:
         name: "low" or "high", as it ranks.
         reports: (when, report) after each change.
         obedient: it gives the role up as soon as the driver wants to stand aside, as the agent does.
-        looks: what happens in the step in which a change leaves.
+        look: what happens in the step in which a change leaves.
+        heard: what other nodes advertised last.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Node:
     reports: list[tuple[float, Report]] = field(default_factory=list[tuple[float, Report]])
     obedient: bool = True
     look: Callable[[], None] = lambda: None
+    heard: dict[str, int] = field(default_factory=dict[str, int])
 
     def __post_init__(self) -> None:
         peers = {name: (PRIORITY[name], ADDRESS[name]) for name in NAMES if name != self.name}
@@ -46,7 +48,7 @@ class Node:
             "eip",
             self.mover,
             self.options,
-            Ranks(ADDRESS[self.name], peers),
+            Ranks(ADDRESS[self.name], peers, self.heard.get),
             changed=self._changed,
             look=lambda: self.look(),  # noqa: PLW0108 - a test changes it
             log=logging.getLogger(f"vrrpd.{self.name}"),

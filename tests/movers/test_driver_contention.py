@@ -10,6 +10,8 @@ import trio
 
 from tests.movers.cloud import Cloud
 from tests.movers.nodes import ADDRESS, PRIORITY, Node, at_work, node, until
+from vrrpd.movers.base import Holder, Who
+from vrrpd.movers.contention import Ranks
 
 TRIALS = 40
 
@@ -161,36 +163,82 @@ class TestALateWrite:
     """A node loses its role while its change is delayed in the cloud, and another one takes over."""
 
     @staticmethod
-    async def race(cloud: Cloud, nursery: trio.Nursery, trial: int, takeover: str) -> tuple[Node, Node, float]:
-        loser, winner = (
-            node(cloud, "low", seed=trial, takeover=takeover),
-            node(cloud, "high", seed=trial + 1, takeover=takeover),
-        )
+    async def race(
+        cloud: Cloud, nursery: trio.Nursery, trial: int, takeover: str, names: tuple[str, str]
+    ) -> tuple[Node, float]:
+        loser, winner = (node(cloud, name, seed=trial + i, takeover=takeover) for i, name in enumerate(names))
         await at_work(nursery, loser, winner)
-        cloud.delay["low"] = 0.05 + 0.35 * trial / (TRIALS - 1)
+        cloud.delay[loser.name] = 0.05 + 0.35 * trial / (TRIALS - 1)
         loser.want(True)
+        winner.heard[loser.name] = PRIORITY[loser.name]
         await trio.sleep(0.05)
+        winner.heard[loser.name] = 0
         loser.want(False)
         winner.want(True)
         begun = trio.current_time()
         await trio.sleep(30)
-        return loser, winner, begun
+        assert winner.first(lambda report: report.aside) is None
+        return winner, begun
 
+    @pytest.mark.parametrize("names", [("low", "high"), ("high", "low")], ids=" to ".join)
     @pytest.mark.parametrize("trial", range(TRIALS))
     async def test_with_steal_it_is_the_winners_for_good_within_two_seconds(
-        self, trial: int, cloud: Cloud, nursery: trio.Nursery
+        self, trial: int, names: tuple[str, str], cloud: Cloud, nursery: trio.Nursery
     ) -> None:
-        _, winner, begun = await self.race(cloud, nursery, trial, "steal")
-        assert (cloud.holder, winner.report.state) == ("high", "held")
+        winner, begun = await self.race(cloud, nursery, trial, "steal", names)
+        assert (cloud.holder, winner.report.state) == (winner.name, "held")
         assert cloud.moves[-1][0] - begun <= 2
         assert len(cloud.changes) <= 3
 
+    @pytest.mark.parametrize("names", [("low", "high"), ("high", "low")], ids=" to ".join)
     @pytest.mark.parametrize("trial", range(TRIALS))
-    async def test_with_compare_it_is_refused(self, trial: int, cloud: Cloud, nursery: trio.Nursery) -> None:
-        _, winner, _ = await self.race(cloud, nursery, trial, "compare")
-        assert (cloud.holder, winner.report.state) == ("high", "held")
+    async def test_with_compare_it_is_refused(
+        self, trial: int, names: tuple[str, str], cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        winner, _ = await self.race(cloud, nursery, trial, "compare", names)
+        assert (cloud.holder, winner.report.state) == (winner.name, "held")
         hands = [who for _, who in cloud.moves]
-        assert "low" not in hands[hands.index("high") :]
+        assert names[0] not in hands[hands.index(winner.name) :]
+
+    async def test_a_person_who_points_it_at_a_node_that_has_left_is_not_obeyed(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        low = node(cloud, "low")
+        low.heard["high"] = 0
+        await at_work(nursery, low)
+        low.want(True)
+        await trio.sleep(3600)
+        cloud.give("high")
+        await trio.sleep(40)
+        assert (cloud.holder, low.report.aside) == ("low", None)
+
+
+class TestRanks:
+    """Who gives way to whom."""
+
+    @pytest.mark.parametrize(
+        ("filed", "heard", "higher"),
+        [
+            (200, None, True),
+            (50, None, False),
+            (200, 90, False),
+            (200, 0, False),
+            (50, 101, True),
+            (100, None, True),
+            (None, None, True),
+            (None, 99, False),
+        ],
+    )
+    async def test_what_was_heard_counts_before_the_file_and_without_both_the_address(
+        self, filed: int | None, heard: int | None, higher: bool
+    ) -> None:
+        ranks = Ranks(ADDRESS["low"], {"high": (filed, ADDRESS["high"])}, lambda _: heard)
+        assert ranks.outranked(Holder(Who.PEER, "eni-2", "high"), 100) is higher
+
+    async def test_without_priorities_one_of_two_gives_way(self) -> None:
+        one, other = (Ranks(ADDRESS[a], {b: (None, ADDRESS[b])}) for a, b in (("low", "high"), ("high", "low")))
+        assert one.outranked(Holder(Who.PEER, "eni-2", "high"), 100)
+        assert not other.outranked(Holder(Who.PEER, "eni-1", "low"), 200)
 
 
 class TestAThief:

@@ -152,22 +152,21 @@ async def test_what_is_on_this_host_stays_as_long_as_the_addresses_do(lan: Lan) 
     assert one.mover.roles[-1] is False
 
 
-async def test_a_node_that_said_so_has_left_until_it_is_heard_again_or_a_minute_is_over(lan: Lan) -> None:
+async def test_what_a_node_said_last_is_remembered(lan: Lan) -> None:
     one, two = await pair(lan)
-    left = IPv4Address("10.0.0.11")
-    assert not two.agent.router().has_left(left)
+    other = (IPv4Address("10.0.0.9"), IPv4Address("10.0.0.11"))
+    said = two.agent.router().heard_from
+    assert said(other[:1]) is None
+    assert said(other) == 250
     one.agent.router().drain(force=False)
     await trio.sleep(2)
-    assert two.agent.router().has_left(left)
+    assert said(other) == 0
+    await trio.sleep(3600)
+    assert said(other) == 0
     one.agent.router().undrain()
     await trio.sleep(6)
     assert one.agent.state == "active"
-    assert not two.agent.router().has_left(left)
-    await one.agent.stop()
-    await trio.sleep(2)
-    assert two.agent.router().has_left(left)
-    await trio.sleep(60)
-    assert not two.agent.router().has_left(left)
+    assert said(other) == 250
 
 
 async def test_a_role_that_is_kept_after_all_is_the_movers_again(lan: Lan) -> None:

@@ -42,14 +42,15 @@ class Ranks:
 
     Attributes:
         own: our own address; our own priority is whatever it is at the moment.
-        peers: name of a node -> its priority and address.
-        has_left: whether the node with this address gave the role away a moment ago: it wants the thing no more, and
-            what it had under way may land after that.
+        peers: name of a node -> the priority that the file gives it, None where that does not say; and its address.
+        heard: name of a node -> the priority that it last advertised, 0 since it gave the role away; None where nothing
+            was heard of it. What it says counts, for checks and movers change its priority, and one that has left wants
+            the thing no more: what it had under way may land after that.
     """
 
     own: Address
-    peers: Mapping[str, tuple[int, Address]]
-    has_left: Callable[[Address], bool] = lambda _: False
+    peers: Mapping[str, tuple[int | None, Address]]
+    heard: Callable[[str], int | None] = lambda _: None
 
     def mine(self, priority: int) -> tuple[int, int]:
         """How this node ranks with this priority; compares with another's priority and address."""
@@ -57,10 +58,16 @@ class Ranks:
 
     def outranked(self, holder: Holder, priority: int) -> bool:
         """Whether the holder is a node that ranks higher than we do with this priority."""
-        rank = self.peers.get(holder.peer or "") if holder.who is Who.PEER else None
-        if rank is None or self.has_left(rank[1]):
+        name = holder.peer or ""
+        if holder.who is not Who.PEER or name not in self.peers:
             return False
-        return (rank[0], int(rank[1])) > self.mine(priority)
+        filed, address = self.peers[name]
+        said = self.heard(name)
+        theirs = filed if said is None else said
+        if theirs == 0:
+            return False
+        # Where neither node knows the other's priority, both have to go by what both know.
+        return (priority if theirs is None else theirs, int(address)) > self.mine(priority)
 
 
 class Proof:
