@@ -200,6 +200,44 @@ class TestALateWrite:
         hands = [who for _, who in cloud.moves]
         assert names[0] not in hands[hands.index(winner.name) :]
 
+    @pytest.mark.parametrize("delay", [0.3, 0.6, 1.2, 3.0])
+    async def test_a_role_that_flips_and_comes_back_is_not_lost_to_the_late_write(
+        self, delay: float, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        low = node(cloud, "low")
+        await at_work(nursery, low)
+        low.want(True)
+        await trio.sleep(20)
+        low.want(False)
+        low.driver.heard(ADDRESS["high"], PRIORITY["high"])
+        low.heard["high"] = PRIORITY["high"]  # and dies, without a word
+        await trio.sleep(0.2)
+        low.want(True)
+        await trio.sleep(delay)
+        cloud.give("high")
+        await trio.sleep(20)
+        assert low.first(lambda report: report.aside) is None
+        assert (cloud.holder, low.report.state) == ("low", "held")
+        assert len(cloud.changes) == 3  # at once, since the other was Active, and once more
+
+    async def test_a_look_that_is_out_of_date_takes_nothing_from_who_was_found_to_have_it(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        low = node(cloud, "low")
+        cloud.give("low")
+        low.want(True)
+        await at_work(nursery, low)
+        low.want(False)
+        await trio.sleep(0.1)
+        low.want(True)
+        await trio.sleep(0.4)
+        cloud.give("high")
+        await trio.sleep(0.2)
+        cloud.give("low")
+        await trio.sleep(30)
+        assert low.first(lambda report: report.aside) is None
+        assert cloud.changes == []
+
     async def test_a_person_who_points_it_at_a_node_that_has_left_is_not_obeyed(
         self, cloud: Cloud, nursery: trio.Nursery
     ) -> None:

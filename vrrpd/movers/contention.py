@@ -31,6 +31,7 @@ PEACE_S = 120
 
 _RETAKE_S, _RETAKE_CAP_S = 0.2, 8
 _STALE_S = 5  # how long answers may be out of date
+_LATE_S = 10  # longer than an attempt, and than the looks soon after a move
 _APART_S = 1  # between two looks that say the same
 _FORGIVEN_S = 600
 _ASIDE_S, _ASIDE_CAP_S = 30, 480
@@ -51,6 +52,10 @@ class Ranks:
     own: Address
     peers: Mapping[str, tuple[int | None, Address]]
     heard: Callable[[str], int | None] = lambda _: None
+
+    def called(self, source: Address) -> str | None:
+        """The name of the node with an address; None where it is none of the others."""
+        return next((name for name, (_, address) in self.peers.items() if address == source), None)
 
     def mine(self, priority: int) -> tuple[int, int]:
         """How this node ranks with this priority; compares with another's priority and address."""
@@ -118,6 +123,41 @@ class Proof:
             self._doubted_at = now
         self.look_again_at = self._doubted_at + _APART_S
         return now >= self.look_again_at
+
+
+class Predecessor:
+    """The node that was Active before this one.
+
+    One that was so for a moment only may have a change on its way. When that lands after ours the thing is taken back,
+    whatever the ranks: the role was given up over there.
+
+    Attributes:
+        known: another node was heard as Active since the role went from here.
+    """
+
+    def __init__(self) -> None:
+        self.known = False
+        self._name: str | None = None
+        self._since = -inf
+        self._until = -inf
+
+    def heard(self, name: str | None, now: float) -> None:
+        """A node is Active; None where it has no name."""
+        if not self.known or name != self._name:
+            self.known, self._name, self._since = True, name, now
+
+    def ends(self, now: float) -> None:
+        """The role is here."""
+        if self.known and now - self._since < _LATE_S:
+            self._until = inf
+
+    def arrived(self, now: float) -> None:
+        """The thing is here, too."""
+        self._until = min(self._until, now + _LATE_S)
+
+    def may_land(self, holder: Holder, now: float) -> bool:
+        """Whether the holder may have it by such a change."""
+        return holder.who is Who.PEER and holder.peer == self._name and now < self._until
 
 
 class Retakes:

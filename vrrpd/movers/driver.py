@@ -14,7 +14,8 @@ a look at the holder counts, who gives way. `pace` and `contention` have the num
 thing. At most one call of the mover is under way, ever.
 
 What the service says is the truth. The role's coming sends the change at once, before anything is asked, except where
-the last look showed the thing here: then one question comes first, since a move to where it is may be billed. The
+the last look showed the thing here and no other node was Active since: then one question comes first, since a move to
+where it is may be billed. The
 role's going cancels what is under way, in the call that says so, and nothing more is sent; what that left behind is
 looked at after 1 and 5 s. Answers that come after the role has changed are dropped.
 
@@ -46,7 +47,8 @@ from vrrpd.movers.base import (
 )
 from vrrpd.movers.bulletin import Bulletin
 from vrrpd.movers.calls import Calls, is_mine
-from vrrpd.movers.contention import Proof, Ranks, Retakes, same_place
+from vrrpd.movers.contention import Predecessor, Proof, Ranks, Retakes, same_place
+from vrrpd.movers.mending import mended
 from vrrpd.movers.mishaps import Mishaps, go_on
 from vrrpd.movers.pace import WARM_EVERY_S, Looks, Pace, needs_a_person, sooner
 from vrrpd.movers.report import Report, State, Trouble
@@ -118,6 +120,7 @@ class MoverDriver:
         self._warming = Pace(random)
 
         self._retakes = Retakes()
+        self._predecessor = Predecessor()
         self._gave_way_to: Holder | None = None
         self._gave_way_with = 0  # our priority then
 
@@ -140,11 +143,15 @@ class MoverDriver:
             return
         self._active = active
         self._epoch += 1
+        if active:
+            self._predecessor.ends(trio.current_time())
+        else:
+            self._predecessor = Predecessor()
         if not (active and self._calls.first_preparation):
             self._scope.cancel()
 
     def heard(self, source: Address, priority: int) -> None:
-        """A node advertises that it is Active; where it ranks higher than this one, it is right to listen again.
+        """A node advertises that it is Active. Where this one made room for it, it is right to listen again.
 
         Args:
             source: the address that it advertises from.
@@ -152,6 +159,8 @@ class MoverDriver:
         """
         if self.report.aside is not None and (priority, int(source)) > self._ranks.mine(self._gave_way_with):
             self._tell.take_part()
+        if not self._active:
+            self._predecessor.heard(self._ranks.called(source), trio.current_time())
 
     async def run(self) -> Never:
         """Bring about what is wanted, until cancelled; closes the mover at the end."""
@@ -262,7 +271,7 @@ class MoverDriver:
         self._failures = 0
         self._tell.end(Trouble.UNREADY)
         self._show(state=State.ACQUIRING, detail="on its way, no answer yet", epoch=self._epoch, attempts=0, ms=None)
-        look_first = self._calls.here or not self._calls.asked
+        look_first = not self._predecessor.known and (self._calls.here or not self._calls.asked)
         while True:
             await self._tell.back_in()
             ours = await self._bring(look_first=look_first)
@@ -316,7 +325,8 @@ class MoverDriver:
             if mends_itself:
                 await trio.sleep(wait)
             else:
-                look_first = await self._await_mending()
+                await mended(self._calls, self._options.verify_interval / SECOND, self._random)
+                look_first = True
 
     async def _attempt(self, look_first: bool) -> bool:
         """One attempt: whether it is here after it, or this node has to give way."""
@@ -362,30 +372,16 @@ class MoverDriver:
 
     def _outranked(self, holder: Holder) -> bool:
         """Whether a node that ranks higher has it; it stands aside if so."""
-        if not self._ranks.outranked(holder, self._priority):
+        if not self._is_outranked(holder):
             return False
         self._show(state=State.CONTENDED)
         self._gave_way_with, self._gave_way_to = self._priority, holder
         self._tell.stand_aside(f"{holder} has it and ranks higher, and does not hear us")
         return True
 
-    async def _await_mending(self) -> bool:
-        """Return when the service shows something else than it did."""
-        picture = await self._picture()
-        while True:
-            await trio.sleep(sooner(self._random, self._options.verify_interval / SECOND))
-            latest = await self._picture()
-            if latest is not None and latest != picture:
-                return True
-
-    async def _picture(self) -> Holder | str | None:
-        """What the service shows of the thing; None where it did not say."""
-        try:
-            return await self._calls.ask()
-        except InvalidError:
-            return "invalid"
-        except MoverError:
-            return None
+    def _is_outranked(self, holder: Holder) -> bool:
+        late = self._predecessor.may_land(holder, trio.current_time())
+        return not late and self._ranks.outranked(holder, self._priority)
 
     def _moved(self, before: Holder | None, *, confirmed: bool) -> None:
         """It was brought here."""
@@ -399,7 +395,7 @@ class MoverDriver:
     def _found(self) -> None:
         """It is here already; but who had the role before may have a change on its way."""
         self._calls.loose = False
-        self._proof = Proof()
+        self._proof = Proof(trio.current_time(), confirmed=True)
         self._looks = self._plan()
         self._hold("it was here already", self.report.ms)
 
@@ -407,6 +403,7 @@ class MoverDriver:
         return Looks(trio.current_time(), self._options.verify_interval / SECOND, self._random)
 
     def _hold(self, detail: str, ms: float | None) -> None:
+        self._predecessor.arrived(trio.current_time())
         self._tell.end(Trouble.FAILED)
         self._say(logging.INFO, detail, state=State.HELD, ms=ms)
         self._tell.take_part()
@@ -429,7 +426,7 @@ class MoverDriver:
                 pace.succeeded()
                 now = trio.current_time()
                 self._looks.asked(now)
-                if self._proof.lost(holder, now, gives_way=self._ranks.outranked(holder, self._priority)):
+                if self._proof.lost(holder, now, gives_way=self._is_outranked(holder)):
                     return holder
                 self._looks.not_after(self._proof.look_again_at)
             elif now >= self._looks.local:

@@ -170,15 +170,14 @@ class Movement:
                 mover.want(holds if mover.local else active, priority)
 
     def heard(self, source: Address, priority: int) -> None:
-        """Tell all movers that another node is Active, while one of them keeps this node out.
+        """Tell all movers that another node is Active.
 
         Args:
             source: the address that it advertises from.
             priority: what it says, above 0.
         """
-        if self.demand.aside is not None:
-            for _, mover in self.movers:
-                mover.heard(source, priority)
+        for _, mover in self.movers:
+            mover.heard(source, priority)
 
     def raise_alarms(self, alarms: Alarms, now: int) -> None:
         """Hold the alarms of all movers against what they report."""
