@@ -203,8 +203,13 @@ def _movers(node: str, programs: LauncherClient, ports: Ports) -> MakeMover:
     def make(runtime: Runtime, router: Router, spec: MoverSpec, changed: Callable[[], None]) -> MoverDriver:
         card = partial(_card, router, spec.router)
         made = mover(spec, node, card, programs=programs, routes=runtime.routes, port=ports.port)
-        peers = {peer.name: (peer.priority or 0, peer.addresses[0]) for peer in spec.peers}
-        ranks = Ranks(next(iter(spec.own), IPv4Address(0)), peers, router.has_left)
+        peers = {peer.name: (peer.priority, peer.addresses[0]) for peer in spec.peers}
+        names = {peer.name: peer.addresses for peer in spec.peers}
+
+        def heard(name: str) -> int | None:
+            return router.heard_from(names[name])
+
+        ranks = Ranks(next(iter(spec.own), IPv4Address(0)), peers, heard)
         return MoverDriver(
             spec.name,
             made,

@@ -66,6 +66,16 @@ def test_the_movers_of_a_group_are_those_of_its_routers(file_of: FileOf) -> None
     assert dmz.movers == ()
 
 
+def test_in_a_group_every_mover_ranks_the_nodes_as_the_group_does(file_of: FileOf) -> None:
+    file = file_of(
+        PAIR + "groups: {edge: [web, lan]}\nrouters:\n"
+        "  web: {vrid: 51, addresses: [10.0.0.100], movers: [ip: {id: a}]}\n"
+        "  lan: {vrid: 52, addresses: [10.0.0.101], priority: {lb1: 100, lb2: 90}, movers: [ip: {id: b}]}\n"
+    )
+    [edge] = resolve(file, LB1).routers
+    assert [[peer.priority for peer in mover.peers] for mover in edge.movers] == [[90], [90]]
+
+
 def test_movers_of_the_defaults_are_for_routers_without_their_own(file_of: FileOf) -> None:
     file = file_of(
         PAIR + "defaults: {movers: [plain: {timeout: 3s}]}\nrouters:\n"

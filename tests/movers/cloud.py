@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from vrrpd.movers.base import ConflictError, Holder, MoverError, OutcomeUnknownError, Who
+from vrrpd.movers.base import ConflictError, Holder, OutcomeUnknownError, Who
 
 
 @dataclass
@@ -94,7 +94,7 @@ class CloudMover:
         self.cloud = cloud
         self.node = node
         self.calls: list[tuple[float, str]] = []
-        self.failing: dict[str, deque[MoverError] | Callable[[], MoverError | None]] = {}
+        self.failing: dict[str, deque[Exception] | Callable[[], Exception | None]] = {}
         self.takes: defaultdict[str, float] = defaultdict(float)
         self.seen_locally: bool | None = None
         self.closed = 0

@@ -29,7 +29,8 @@ class Node:
         name: "low" or "high", as it ranks.
         reports: (when, report) after each change.
         obedient: it gives the role up as soon as the driver wants to stand aside, as the agent does.
-        looks: what happens in the step in which a change leaves.
+        look: what happens in the step in which a change leaves.
+        heard: what other nodes advertised last.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Node:
     reports: list[tuple[float, Report]] = field(default_factory=list[tuple[float, Report]])
     obedient: bool = True
     look: Callable[[], None] = lambda: None
+    heard: dict[str, int] = field(default_factory=dict[str, int])
 
     def __post_init__(self) -> None:
         peers = {name: (PRIORITY[name], ADDRESS[name]) for name in NAMES if name != self.name}
@@ -46,7 +48,7 @@ class Node:
             "eip",
             self.mover,
             self.options,
-            Ranks(ADDRESS[self.name], peers),
+            Ranks(ADDRESS[self.name], peers, self.heard.get),
             changed=self._changed,
             look=lambda: self.look(),  # noqa: PLW0108 - a test changes it
             log=logging.getLogger(f"vrrpd.{self.name}"),
@@ -70,8 +72,10 @@ class Node:
         return next((when for when, report in self.reports if true(report)), None)
 
     def _changed(self) -> None:
-        self.reports.append((round(trio.current_time(), 6), self.driver.report))
-        if self.driver.report.aside and self.obedient:
+        before = self.reports[-1][1] if self.reports else Report()
+        now = self.driver.report
+        self.reports.append((round(trio.current_time(), 6), now))
+        if self.obedient and (now.aside or (now.yields and not before.yields)):
             self.want(False)
 
 

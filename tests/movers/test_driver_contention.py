@@ -9,7 +9,9 @@ import pytest
 import trio
 
 from tests.movers.cloud import Cloud
-from tests.movers.nodes import Node, at_work, node, until
+from tests.movers.nodes import ADDRESS, PRIORITY, Node, at_work, node, until
+from vrrpd.movers.base import Holder, Who
+from vrrpd.movers.contention import Ranks
 
 TRIALS = 40
 
@@ -118,40 +120,163 @@ class TestTwoActiveNodes:
         assert cloud.holder == "low"
 
 
+class TestStandingAside:
+    """A node has made room for another one that has the thing and ranks higher."""
+
+    @staticmethod
+    async def aside(cloud: Cloud, nursery: trio.Nursery) -> Node:
+        low = node(cloud, "low")
+        await at_work(nursery, low)
+        low.want(True)
+        await trio.sleep(20)
+        cloud.give("high")
+        await until(lambda: low.report.aside)
+        return low
+
+    async def test_it_listens_again_as_soon_as_it_hears_that_node(self, cloud: Cloud, nursery: trio.Nursery) -> None:
+        low = await self.aside(cloud, nursery)
+        low.driver.heard(ADDRESS["high"], PRIORITY["high"])
+        assert (low.report.aside, low.report.troubles) == (None, {})
+        assert len(cloud.changes) == 1
+
+    async def test_one_that_ranks_lower_is_no_reason(self, cloud: Cloud, nursery: trio.Nursery) -> None:
+        low = await self.aside(cloud, nursery)
+        low.driver.heard(ADDRESS["high"], PRIORITY["low"] - 1)
+        assert low.report.aside is not None
+
+    @pytest.mark.parametrize("now", ["eni-9", None])
+    async def test_it_is_over_when_that_node_has_it_no_longer(
+        self, now: str | None, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        low = await self.aside(cloud, nursery)
+        await until(lambda: not low.report.aside)
+        low.want(True)
+        await trio.sleep(20)
+        cloud.give("high")
+        began = await until(lambda: low.report.aside)  # this time for a minute
+        cloud.give(now)
+        over = await until(lambda: not low.report.aside)
+        assert over - began <= 31
+
+
 class TestALateWrite:
     """A node loses its role while its change is delayed in the cloud, and another one takes over."""
 
     @staticmethod
-    async def race(cloud: Cloud, nursery: trio.Nursery, trial: int, takeover: str) -> tuple[Node, Node, float]:
-        loser, winner = (
-            node(cloud, "low", seed=trial, takeover=takeover),
-            node(cloud, "high", seed=trial + 1, takeover=takeover),
-        )
+    async def race(
+        cloud: Cloud, nursery: trio.Nursery, trial: int, takeover: str, names: tuple[str, str]
+    ) -> tuple[Node, float]:
+        loser, winner = (node(cloud, name, seed=trial + i, takeover=takeover) for i, name in enumerate(names))
         await at_work(nursery, loser, winner)
-        cloud.delay["low"] = 0.05 + 0.35 * trial / (TRIALS - 1)
+        cloud.delay[loser.name] = 0.05 + 0.35 * trial / (TRIALS - 1)
         loser.want(True)
+        winner.heard[loser.name] = PRIORITY[loser.name]
         await trio.sleep(0.05)
+        winner.heard[loser.name] = 0
         loser.want(False)
         winner.want(True)
         begun = trio.current_time()
         await trio.sleep(30)
-        return loser, winner, begun
+        assert winner.first(lambda report: report.aside) is None
+        return winner, begun
 
+    @pytest.mark.parametrize("names", [("low", "high"), ("high", "low")], ids=" to ".join)
     @pytest.mark.parametrize("trial", range(TRIALS))
     async def test_with_steal_it_is_the_winners_for_good_within_two_seconds(
-        self, trial: int, cloud: Cloud, nursery: trio.Nursery
+        self, trial: int, names: tuple[str, str], cloud: Cloud, nursery: trio.Nursery
     ) -> None:
-        _, winner, begun = await self.race(cloud, nursery, trial, "steal")
-        assert (cloud.holder, winner.report.state) == ("high", "held")
+        winner, begun = await self.race(cloud, nursery, trial, "steal", names)
+        assert (cloud.holder, winner.report.state) == (winner.name, "held")
         assert cloud.moves[-1][0] - begun <= 2
         assert len(cloud.changes) <= 3
 
+    @pytest.mark.parametrize("names", [("low", "high"), ("high", "low")], ids=" to ".join)
     @pytest.mark.parametrize("trial", range(TRIALS))
-    async def test_with_compare_it_is_refused(self, trial: int, cloud: Cloud, nursery: trio.Nursery) -> None:
-        _, winner, _ = await self.race(cloud, nursery, trial, "compare")
-        assert (cloud.holder, winner.report.state) == ("high", "held")
+    async def test_with_compare_it_is_refused(
+        self, trial: int, names: tuple[str, str], cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        winner, _ = await self.race(cloud, nursery, trial, "compare", names)
+        assert (cloud.holder, winner.report.state) == (winner.name, "held")
         hands = [who for _, who in cloud.moves]
-        assert "low" not in hands[hands.index("high") :]
+        assert names[0] not in hands[hands.index(winner.name) :]
+
+    @pytest.mark.parametrize("delay", [0.3, 0.6, 1.2, 3.0])
+    async def test_a_role_that_flips_and_comes_back_is_not_lost_to_the_late_write(
+        self, delay: float, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        low = node(cloud, "low")
+        await at_work(nursery, low)
+        low.want(True)
+        await trio.sleep(20)
+        low.want(False)
+        low.driver.heard(ADDRESS["high"], PRIORITY["high"])
+        low.heard["high"] = PRIORITY["high"]  # and dies, without a word
+        await trio.sleep(0.2)
+        low.want(True)
+        await trio.sleep(delay)
+        cloud.give("high")
+        await trio.sleep(20)
+        assert low.first(lambda report: report.aside) is None
+        assert (cloud.holder, low.report.state) == ("low", "held")
+        assert len(cloud.changes) == 3  # at once, since the other was Active, and once more
+
+    async def test_a_look_that_is_out_of_date_takes_nothing_from_who_was_found_to_have_it(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        low = node(cloud, "low")
+        cloud.give("low")
+        low.want(True)
+        await at_work(nursery, low)
+        low.want(False)
+        await trio.sleep(0.1)
+        low.want(True)
+        await trio.sleep(0.4)
+        cloud.give("high")
+        await trio.sleep(0.2)
+        cloud.give("low")
+        await trio.sleep(30)
+        assert low.first(lambda report: report.aside) is None
+        assert cloud.changes == []
+
+    async def test_a_person_who_points_it_at_a_node_that_has_left_is_not_obeyed(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        low = node(cloud, "low")
+        low.heard["high"] = 0
+        await at_work(nursery, low)
+        low.want(True)
+        await trio.sleep(3600)
+        cloud.give("high")
+        await trio.sleep(40)
+        assert (cloud.holder, low.report.aside) == ("low", None)
+
+
+class TestRanks:
+    """Who gives way to whom."""
+
+    @pytest.mark.parametrize(
+        ("filed", "heard", "higher"),
+        [
+            (200, None, True),
+            (50, None, False),
+            (200, 90, False),
+            (200, 0, False),
+            (50, 101, True),
+            (100, None, True),
+            (None, None, True),
+            (None, 99, False),
+        ],
+    )
+    async def test_what_was_heard_counts_before_the_file_and_without_both_the_address(
+        self, filed: int | None, heard: int | None, higher: bool
+    ) -> None:
+        ranks = Ranks(ADDRESS["low"], {"high": (filed, ADDRESS["high"])}, lambda _: heard)
+        assert ranks.outranked(Holder(Who.PEER, "eni-2", "high"), 100) is higher
+
+    async def test_without_priorities_one_of_two_gives_way(self) -> None:
+        one, other = (Ranks(ADDRESS[a], {b: (None, ADDRESS[b])}) for a, b in (("low", "high"), ("high", "low")))
+        assert one.outranked(Holder(Who.PEER, "eni-2", "high"), 100)
+        assert not other.outranked(Holder(Who.PEER, "eni-1", "low"), 200)
 
 
 class TestAThief:

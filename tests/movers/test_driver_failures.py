@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Never
 
 import pytest
 import trio
 
-from tests.movers.cloud import Cloud
+from tests.movers.cloud import Cloud, CloudMover
 from tests.movers.nodes import Node, at_work, node, until
 from vrrpd.movers.base import (
+    CommonOptions,
     ForbiddenError,
     MoverError,
     ThrottledError,
@@ -113,23 +115,40 @@ class TestUnreachable:
         assert (it.report.state, it.report.troubles) == ("held", {})
         assert len(caplog.records) == 1
 
-    async def test_who_yields_gives_the_role_away_once_and_stays_out_for_30_seconds(
+    async def test_who_yields_offers_the_role_once_and_is_a_last_resort_for_30_seconds(
         self, cloud: Cloud, nursery: trio.Nursery
     ) -> None:
         it, start = await active(cloud, nursery, on_deadline="yield")
         it.mover.failing["acquire"] = lambda: UnreachableError("no route")
         it.want(True)
         await trio.sleep(120)
-        gone = it.first(lambda report: report.aside)
+        gone = it.first(lambda report: report.yields)
         assert gone == pytest.approx(start + 30)
-        back = next(when for when, report in it.reports if when > start + 31 and report.aside is None)
+        assert it.first(lambda report: report.aside) is None
+        back = next(when for when, report in it.reports if when > start + 31 and report.yields is None)
         assert back == pytest.approx(start + 60)
         assert max(it.mover.sent()) <= start + 30
         assert it.report.state == "idle"
-        alarm = next(report for _, report in it.reports if report.aside).troubles["mover_yielded"]
+        alarm = next(report for _, report in it.reports if report.yields).troubles["mover_yielded"]
         assert alarm == (
-            "could not be brought here in 30 s: no route; the role is given away, and this node stays out for 30 s"
+            "could not be brought here in 30 s: no route; the role is offered to the other nodes, "
+            "and this one is a last resort for 30 s"
         )
+
+    async def test_who_yields_and_is_left_with_the_role_goes_on_trying(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, start = await active(cloud, nursery, on_deadline="yield")
+        it.mover.failing["acquire"] = failing_until(start + 40, lambda: UnreachableError("no route"))
+        it.want(True)
+        await until(lambda: it.report.yields)
+        await trio.sleep(1)
+        it.want(True)  # kept: nobody answered
+        await trio.sleep(15)
+        assert cloud.holder == "low"
+        assert cloud.moves[-1][0] <= start + 43
+        assert it.report.yields is None
+        assert it.report.troubles == {}
 
     async def test_who_yields_again_stays_out_twice_as_long_until_that_is_forgiven(
         self, cloud: Cloud, nursery: trio.Nursery
@@ -139,8 +158,8 @@ class TestUnreachable:
         out: list[float] = []
         for quiet in (1, 1, 1, 601, 1):
             it.want(True)
-            began = await until(lambda: it.report.aside)
-            out.append(round(await until(lambda: not it.report.aside) - began))
+            began = await until(lambda: it.report.yields)
+            out.append(round(await until(lambda: not it.report.yields) - began))
             await trio.sleep(quiet)
         assert out == [30, 60, 120, 240, 30]
 
@@ -284,3 +303,60 @@ class TestVerification:
         assert (it.report.state, it.report.ready, it.report.why) == ("held", False, "503")
         assert len(it.mover.sent("holder")) - asked <= 13
         assert len(cloud.changes) == 1
+
+
+class TestAMistakeInAMover:
+    """An exception that nobody foresaw: the agent goes on, and so does the mover."""
+
+    @pytest.mark.parametrize("call", ["prepare", "holder", "acquire", "fresh holder", "local"])
+    async def test_it_costs_an_attempt_and_not_the_agent(
+        self, call: str, cloud: Cloud, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        it = node(cloud)
+        cloud.lost = 1  # so that every call is made
+        it.mover.failing[call] = deque([KeyError("s3cr3t")])
+        it.want(True)
+        await at_work(nursery, it)
+        await trio.sleep(60)
+        assert it.report.state == "held"
+        assert "KeyError" in caplog.text
+        assert "cloud.py" in caplog.text
+        assert "s3cr3t" not in caplog.text
+
+    async def test_the_same_one_is_logged_once(
+        self, cloud: Cloud, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        it, _ = await active(cloud, nursery)
+        it.mover.failing["acquire"] = KeyError
+        it.want(True)
+        await trio.sleep(60)
+        assert len(it.mover.sent()) > 10
+        assert sum("mistake" in record.getMessage() for record in caplog.records if record.levelname == "ERROR") == 1
+
+    async def test_what_it_does_by_itself_is_begun_anew(self, cloud: Cloud) -> None:
+        it = Node("low", Stumbling(cloud, "low"), CommonOptions())
+        with trio.move_on_after(30):
+            await it.driver.run()
+        assert isinstance(it.mover, Stumbling)
+        assert it.mover.begun > 5
+        assert "its own work failed" in it.report.troubles["mover_failed"]
+
+    async def test_it_ends_nothing_at_the_end(self, cloud: Cloud) -> None:
+        it = node(cloud, release="on_stop")
+        it.mover.failing["release"] = deque([KeyError()])
+        it.want(True)
+        with trio.move_on_after(5):
+            await it.driver.run()
+        await it.driver.release()
+        assert it.mover.sent("release")
+
+
+class Stumbling(CloudMover):
+    """Its own work fails."""
+
+    begun = 0
+
+    async def serve(self) -> Never:
+        self.begun += 1
+        await trio.sleep(0.1)
+        raise RuntimeError

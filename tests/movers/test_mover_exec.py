@@ -134,7 +134,9 @@ async def test_why_it_failed_is_the_last_line(make: Make, said: str, kind: type[
     assert (type(error), str(error)) == (kind, text)
 
 
-@pytest.mark.parametrize(("after", "seconds"), [("2.5", 2.5), ('"soon"', None)])
+@pytest.mark.parametrize(
+    ("after", "seconds"), [("2.5", 2.5), ('"soon"', None), ("NaN", None), (f"1{400 * '0'}", None), ("-1", None)]
+)
 async def test_who_throttles_may_say_for_how_long(make: Make, after: str, seconds: float | None) -> None:
     error = await failure(make(f"""echo '{{"error": "throttled", "retry_after": {after}}}'; exit 1"""))
     assert isinstance(error, ThrottledError)

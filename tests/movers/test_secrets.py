@@ -128,6 +128,16 @@ async def test_a_file_that_only_root_may_read_is_opened_by_who_may(tmp_path: Pat
             await read(Place("file", str(path)), NOBODY)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can keep a file from others")
+async def test_what_was_opened_and_is_no_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    opened = os.open(tmp_path, os.O_RDONLY)
+    path.touch(0o000)
+    nobody = account("nobody", by_root=True)
+    with acting_as(nobody, 0), pytest.raises(UnauthenticatedError, match="no regular file"):
+        await read(Place("file", str(path)), Opener({str(path): opened}))
+
+
 def test_this_host_is_looked_at_for_files_only(tmp_path: Path) -> None:
     places = (Place("env", "NOT_SET"), Place("credential", "none"))
     assert inspect(places) is None

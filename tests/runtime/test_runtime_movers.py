@@ -12,6 +12,7 @@ import trio
 from tests.runtime.agents import FILE, Agent, machine, run_agent, wanted
 from tests.runtime.lan import Lan
 from vrrpd.config.spec import AgentSpec, MoverSpec
+from vrrpd.proto.settings import Address
 from vrrpd.runtime.routers import Router
 from vrrpd.runtime.supervisor import Runtime
 
@@ -27,6 +28,7 @@ class Report:
     why: str = ""
     weight: int = 0
     aside: str | None = None
+    yields: str | None = None
     troubles: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -39,11 +41,15 @@ class FakeMover:
     local: bool = False
     told: list[tuple[float, bool, int]] = field(default_factory=list[tuple[float, bool, int]])
     report: Report = Report()
+    others: list[tuple[Address, int]] = field(default_factory=list[tuple[Address, int]])
     runs: bool = False
     released: bool = False
 
     def want(self, active: bool, priority: int) -> None:
         self.told.append((self.lan.now, active, priority))
+
+    def heard(self, source: Address, priority: int) -> None:
+        self.others.append((source, priority))
 
     async def run(self) -> Never:
         self.runs = True
@@ -146,22 +152,21 @@ async def test_what_is_on_this_host_stays_as_long_as_the_addresses_do(lan: Lan) 
     assert one.mover.roles[-1] is False
 
 
-async def test_a_node_that_said_so_has_left_until_it_is_heard_again_or_a_minute_is_over(lan: Lan) -> None:
+async def test_what_a_node_said_last_is_remembered(lan: Lan) -> None:
     one, two = await pair(lan)
-    left = IPv4Address("10.0.0.11")
-    assert not two.agent.router().has_left(left)
+    other = (IPv4Address("10.0.0.9"), IPv4Address("10.0.0.11"))
+    said = two.agent.router().heard_from
+    assert said(other[:1]) is None
+    assert said(other) == 250
     one.agent.router().drain(force=False)
     await trio.sleep(2)
-    assert two.agent.router().has_left(left)
+    assert said(other) == 0
+    await trio.sleep(3600)
+    assert said(other) == 0
     one.agent.router().undrain()
     await trio.sleep(6)
     assert one.agent.state == "active"
-    assert not two.agent.router().has_left(left)
-    await one.agent.stop()
-    await trio.sleep(2)
-    assert two.agent.router().has_left(left)
-    await trio.sleep(60)
-    assert not two.agent.router().has_left(left)
+    assert said(other) == 250
 
 
 async def test_a_role_that_is_kept_after_all_is_the_movers_again(lan: Lan) -> None:
@@ -206,6 +211,66 @@ async def test_a_mover_that_asks_for_it_has_the_role_given_up_and_this_node_kept
     assert two.mover.roles[-1] is False
     two.mover.say(aside=None)
     await trio.sleep(10)
+    assert two.agent.state == "active"
+
+
+async def test_who_yields_where_another_node_is_hands_over_as_a_drain_does(lan: Lan) -> None:
+    one, two = await pair(lan)
+    one.mover.say(yields="the cloud cannot be reached")
+    while one.agent.host.holds("10.0.0.100/24"):
+        await trio.sleep(0.001)
+        assert one.agent.host.holds("10.0.0.100/24") or two.agent.host.holds("10.0.0.100/24")
+    assert [each.agent.state for each in (one, two)] == ["backup", "active"]
+    assert one.agent.shown()["effective_priority"] == 2
+    assert "held_down" not in one.agent.alarms()
+    one.mover.say(yields=None)
+    await trio.sleep(10)
+    assert [each.agent.state for each in (one, two)] == ["active", "backup"]
+
+
+async def test_who_yields_where_nobody_else_is_never_lets_go(lan: Lan) -> None:
+    alone = await serving_alone(lan)
+    alone.mover.say(yields="the cloud cannot be reached")
+    for _ in range(5000):
+        await trio.sleep(0.001)
+        assert alone.agent.host.holds("10.0.0.100/24")
+    assert alone.agent.state == "active"
+    assert alone.mover.roles[-3:] == [True, False, True]
+
+
+async def test_who_yields_serves_where_the_other_node_dies(lan: Lan) -> None:
+    one, two = await pair(lan)
+    one.mover.say(yields="the cloud cannot be reached")
+    await trio.sleep(2)
+    assert two.agent.state == "active"
+    lan.cuts |= {("lb1", "lb2"), ("lb2", "lb1")}
+    await trio.sleep(10)
+    assert one.agent.state == "active"
+
+
+async def test_two_nodes_that_both_yield_never_both_let_go(lan: Lan) -> None:
+    both = await pair(lan)
+    for mover in (both[0].mover, both[1].mover):
+        mover.say(yields="the cloud cannot be reached")
+        for _ in range(5000):
+            await trio.sleep(0.001)
+            assert any(each.agent.host.holds("10.0.0.100/24") for each in both)
+
+
+async def test_who_stands_aside_is_told_who_is_active(lan: Lan) -> None:
+    one, two = await pair(lan)
+    lan.cuts |= {("lb1", "lb2"), ("lb2", "lb1")}
+    await trio.sleep(10)
+    two.mover.say(aside="the cloud says that lb1 holds it")
+    two.mover.others.clear()
+    await trio.sleep(6)
+    assert two.mover.others == []
+    lan.cuts.clear()
+    await trio.sleep(2)
+    assert two.mover.others[-1] == (IPv4Address("10.0.0.11"), 250)
+    two.mover.say(aside=None)
+    await one.agent.stop()
+    await trio.sleep(0.1)
     assert two.agent.state == "active"
 
 

@@ -85,18 +85,19 @@ class Builder:
                 options=mover.options,
                 own=router.own_addresses(self.place.node),
                 shared=tuple(entry.address.ip for entry in router.addresses),
-                peers=self._peers(router),
+                peers=self._peers(group, router),
             )
             for router in group.routers
             for mover in router.movers
         )
 
-    def _peers(self, router: Router) -> tuple[PeerSpec, ...]:
+    def _peers(self, group: Group, router: Router) -> tuple[PeerSpec, ...]:
         """The other nodes; where the file has none, one for each address of `unicast.peers`."""
         node = self.place.node
         if router.nodes:
             others = [name for name in router.nodes if name != node]
-            return tuple(PeerSpec(name, router.nodes[name], router.priority(name)) for name in others)
+            unweighted = tuple(0 for _ in group.routers)
+            return tuple(PeerSpec(name, router.nodes[name], group.priority(name, unweighted)) for name in others)
         addresses = [address for family in router.families for address in router.peers(node, family)]
         return tuple(PeerSpec(str(address), (address,), None) for address in addresses)
 

@@ -137,7 +137,7 @@ class PeerSpec:
     Attributes:
         name: its name in `nodes`; its address in a file without.
         addresses: its own addresses in that router's network.
-        priority: what the file gives it; None where the file does not say.
+        priority: what the file gives it: that of its group, where there is one; None where the file does not say.
     """
 
     name: str

@@ -309,8 +309,8 @@ class CommonOptions(BaseModel):
         OnDeadline,
         scalars.choice("alarm", "yield"),
         Field(
-            description="alarm (default): say so and go on trying; yield: give the role away and stay out for 30s, "
-            "twice as long each time, since another node may reach what this one cannot"
+            description="alarm (default): say so and go on trying; yield: offer the role to the others and be a last "
+            "resort for 30s, twice as long each time, since another node may reach what this one cannot"
         ),
     ] = "alarm"
     timeout: Annotated[

@@ -15,8 +15,12 @@ from typing import Any, Never
 
 import trio
 
-from vrrpd.movers.contention import Asides
+from vrrpd.movers.base import Holder, Who
+from vrrpd.movers.contention import PEACE_S, Asides
 from vrrpd.movers.report import Report, State, Trouble
+
+STOLEN_FADES_S = 300
+"""How long the alarm about a theft stands when there is no other."""
 
 
 class Bulletin:
@@ -73,16 +77,58 @@ class Bulletin:
         self.stand(Trouble.FAILED, sentence)
         self.show(state=State.FAILED)
 
+    def lost(self, taker: Holder, *, contended: bool) -> tuple[State, str]:
+        """Say that it is gone while the role is here; not again for each time that the same happens.
+
+        Args:
+            taker: where it is.
+            contended: it was taken too often lately.
+
+        Returns:
+            What that means for the report: state and detail.
+        """
+        gone = "nobody has it any more" if taker.who is Who.NOBODY else f"{taker} has taken it"
+        sentence = f"{gone} while the role is here; it is taken back"
+        news = taker.who is Who.NOBODY or self.stand(Trouble.STOLEN, sentence, STOLEN_FADES_S)
+        if contended:
+            sentence = f"{gone} again and again; it is taken back once a minute; find out who else moves it"
+            news = self.stand(Trouble.CONTENDED, sentence, PEACE_S)
+        if news:
+            self.remark(logging.WARNING, sentence)
+        return (State.CONTENDED if contended else State.ACQUIRING), sentence
+
     def stand_aside(self, reason: str) -> None:
         """Leave the election for a while."""
+        self._back = trio.Event()
+        length = self._stay_back()
+        self._yield(f"{reason}; the role is given away, and this node stays out for {length:g} s", length, aside=reason)
+
+    def offer(self, reason: str) -> None:
+        """Let any other node have the role for a while; this one serves where there is none."""
+        length = self._stay_back()
+        sentence = f"{reason}; the role is offered to the other nodes, and this one is a last resort for {length:g} s"
+        self._yield(sentence, length, yields=reason)
+
+    def _stay_back(self) -> float:
         now = trio.current_time()
         length = self._asides.next(now)
         self._aside_until = now + length
-        self._back = trio.Event()
-        sentence = f"{reason}; the role is given away, and this node stays out for {length:g} s"
+        return length
+
+    def _yield(self, sentence: str, length: float, **demand: str) -> None:
         self.stand(Trouble.YIELDED, sentence, length)
         self.remark(logging.WARNING, sentence)
-        self.show(detail=sentence, aside=reason)
+        self.show(detail=sentence, **demand)
+
+    def take_part(self) -> None:
+        """Take part in the election again; nothing where this node does."""
+        self._aside_until = inf
+        if not (self.report.aside or self.report.yields):
+            return
+        self.end(Trouble.YIELDED)
+        self._back.set()
+        self.remark(logging.INFO, "takes part in the election again")
+        self.show(aside=None, yields=None)
 
     async def back_in(self) -> None:
         """Return when this node takes part in the election; at once where it does."""
@@ -103,8 +149,5 @@ class Bulletin:
             now = trio.current_time()
             self._standing = {code: (said, until) for code, (said, until) in self._standing.items() if until > now}
             if now >= self._aside_until:
-                self._aside_until = inf
-                self._back.set()
-                self.remark(logging.INFO, "takes part in the election again")
-                self.show(aside=None)
+                self.take_part()
             self.show()

@@ -23,6 +23,7 @@ from vrrpd.movers.base import (
     UnreachableError,
     Who,
 )
+from vrrpd.movers.mishaps import Mishaps
 
 PREPARE_LIMIT_S = 10
 """How long preparing may take: it is several calls, and credentials may come from a program."""
@@ -43,7 +44,9 @@ class Calls:
         first_preparation: being prepared while it was not; the role's coming is no reason to begin that anew.
     """
 
-    def __init__(self, mover: Mover, timeout_s: float, look: Callable[[], None], noted: Callable[[], None]) -> None:
+    def __init__(
+        self, mover: Mover, timeout_s: float, look: Callable[[], None], noted: Callable[[], None], mishaps: Mishaps
+    ) -> None:
         """Call nothing yet.
 
         Args:
@@ -51,6 +54,7 @@ class Calls:
             timeout_s: how long a call may take, in seconds.
             look: called in the step in which a change leaves this host.
             noted: called when `seen` or `trouble` may have changed.
+            mishaps: told of what is no `MoverError`.
         """
         self.seen: Holder | None = None
         self.asked = False
@@ -61,6 +65,7 @@ class Calls:
         self._timeout_s = timeout_s
         self._look = look
         self._noted = noted
+        self._mishaps = mishaps
         self._troubles: dict[str, str] = {"prepare": "not asked yet"}
         self._quiet_until = -inf
 
@@ -129,6 +134,8 @@ class Calls:
                 self.loose = before
                 self._refused(error)
                 raise
+            except Exception as error:  # noqa: BLE001 - see `mishaps`
+                raise OutcomeUnknownError(self._mishaps.sentence(error)) from None
             await trio.lowlevel.checkpoint_if_cancelled()
             self.arrived()
             return
@@ -157,7 +164,10 @@ class Calls:
     async def aclose(self) -> None:
         """Close connections; takes a second at most."""
         with trio.move_on_after(_GOODBYE_S):
-            await self._mover.aclose()
+            try:
+                await self._mover.aclose()
+            except Exception as error:  # noqa: BLE001 - see `mishaps`
+                self._mishaps.sentence(error)
 
     async def _within(self, limit_s: float, call: Callable[[], Awaitable[_T]]) -> _T:
         await self._quiet()
@@ -167,6 +177,8 @@ class Calls:
             except MoverError as error:
                 self._refused(error)
                 raise
+            except Exception as error:  # noqa: BLE001 - see `mishaps`
+                raise MoverError(self._mishaps.sentence(error)) from None
             await trio.lowlevel.checkpoint_if_cancelled()
             return result
         raise UnreachableError(f"no answer within {limit_s:g} s")

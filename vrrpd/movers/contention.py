@@ -31,6 +31,7 @@ PEACE_S = 120
 
 _RETAKE_S, _RETAKE_CAP_S = 0.2, 8
 _STALE_S = 5  # how long answers may be out of date
+_LATE_S = 10  # longer than an attempt, and than the looks soon after a move
 _APART_S = 1  # between two looks that say the same
 _FORGIVEN_S = 600
 _ASIDE_S, _ASIDE_CAP_S = 30, 480
@@ -42,21 +43,36 @@ class Ranks:
 
     Attributes:
         own: our own address; our own priority is whatever it is at the moment.
-        peers: name of a node -> its priority and address.
-        has_left: whether the node with this address gave the role away a moment ago: it wants the thing no more, and
-            what it had under way may land after that.
+        peers: name of a node -> the priority that the file gives it, None where that does not say; and its address.
+        heard: name of a node -> the priority that it last advertised, 0 since it gave the role away; None where nothing
+            was heard of it. What it says counts, for checks and movers change its priority, and one that has left wants
+            the thing no more: what it had under way may land after that.
     """
 
     own: Address
-    peers: Mapping[str, tuple[int, Address]]
-    has_left: Callable[[Address], bool] = lambda _: False
+    peers: Mapping[str, tuple[int | None, Address]]
+    heard: Callable[[str], int | None] = lambda _: None
+
+    def called(self, source: Address) -> str | None:
+        """The name of the node with an address; None where it is none of the others."""
+        return next((name for name, (_, address) in self.peers.items() if address == source), None)
+
+    def mine(self, priority: int) -> tuple[int, int]:
+        """How this node ranks with this priority; compares with another's priority and address."""
+        return priority, int(self.own)
 
     def outranked(self, holder: Holder, priority: int) -> bool:
         """Whether the holder is a node that ranks higher than we do with this priority."""
-        rank = self.peers.get(holder.peer or "") if holder.who is Who.PEER else None
-        if rank is None or self.has_left(rank[1]):
+        name = holder.peer or ""
+        if holder.who is not Who.PEER or name not in self.peers:
             return False
-        return (rank[0], int(rank[1])) > (priority, int(self.own))
+        filed, address = self.peers[name]
+        said = self.heard(name)
+        theirs = filed if said is None else said
+        if theirs == 0:
+            return False
+        # Where neither node knows the other's priority, both have to go by what both know.
+        return (priority if theirs is None else theirs, int(address)) > self.mine(priority)
 
 
 class Proof:
@@ -107,6 +123,41 @@ class Proof:
             self._doubted_at = now
         self.look_again_at = self._doubted_at + _APART_S
         return now >= self.look_again_at
+
+
+class Predecessor:
+    """The node that was Active before this one.
+
+    One that was so for a moment only may have a change on its way. When that lands after ours the thing is taken back,
+    whatever the ranks: the role was given up over there.
+
+    Attributes:
+        known: another node was heard as Active since the role went from here.
+    """
+
+    def __init__(self) -> None:
+        self.known = False
+        self._name: str | None = None
+        self._since = -inf
+        self._until = -inf
+
+    def heard(self, name: str | None, now: float) -> None:
+        """A node is Active; None where it has no name."""
+        if not self.known or name != self._name:
+            self.known, self._name, self._since = True, name, now
+
+    def ends(self, now: float) -> None:
+        """The role is here."""
+        if self.known and now - self._since < _LATE_S:
+            self._until = inf
+
+    def arrived(self, now: float) -> None:
+        """The thing is here, too."""
+        self._until = min(self._until, now + _LATE_S)
+
+    def may_land(self, holder: Holder, now: float) -> bool:
+        """Whether the holder may have it by such a change."""
+        return holder.who is Who.PEER and holder.peer == self._name and now < self._until
 
 
 class Retakes:

@@ -14,7 +14,8 @@ a look at the holder counts, who gives way. `pace` and `contention` have the num
 thing. At most one call of the mover is under way, ever.
 
 What the service says is the truth. The role's coming sends the change at once, before anything is asked, except where
-the last look showed the thing here: then one question comes first, since a move to where it is may be billed. The
+the last look showed the thing here and no other node was Active since: then one question comes first, since a move to
+where it is may be billed. The
 role's going cancels what is under way, in the call that says so, and nothing more is sent; what that left behind is
 looked at after 1 and 5 s. Answers that come after the role has changed are dropped.
 
@@ -46,16 +47,16 @@ from vrrpd.movers.base import (
 )
 from vrrpd.movers.bulletin import Bulletin
 from vrrpd.movers.calls import Calls, is_mine
-from vrrpd.movers.contention import PEACE_S, Proof, Ranks, Retakes, same_place
+from vrrpd.movers.contention import Predecessor, Proof, Ranks, Retakes, same_place
+from vrrpd.movers.mending import mended
+from vrrpd.movers.mishaps import Mishaps, go_on
 from vrrpd.movers.pace import WARM_EVERY_S, Looks, Pace, needs_a_person, sooner
 from vrrpd.movers.report import Report, State, Trouble
+from vrrpd.proto.settings import Address
 from vrrpd.proto.timers import SECOND
 
 LOOKS_BACK_S = (1, 5)
 """When the holder is asked after the role went while a change was under way, or while the thing was here."""
-
-STOLEN_FADES_S = 300
-"""How long the alarm about a theft stands when there is no other."""
 
 _GOODBYE_S = 1
 _UNREADY_AFTER = 2  # failures in a row
@@ -98,10 +99,12 @@ class MoverDriver:
         self._mover = mover
         self._options = options
         self._ranks = ranks
+        self._look = look
         self._tell = Bulletin(name, changed, log)
         self._random = random
         self._compares = options.takeover == "compare" and mover.compares
-        self._calls = Calls(mover, options.timeout / SECOND, look, self._show)
+        self._mishaps = Mishaps(name, log)
+        self._calls = Calls(mover, options.timeout / SECOND, look, self._show, self._mishaps)
 
         self._active = False
         self._priority = 0
@@ -117,6 +120,9 @@ class MoverDriver:
         self._warming = Pace(random)
 
         self._retakes = Retakes()
+        self._predecessor = Predecessor()
+        self._gave_way_to: Holder | None = None
+        self._gave_way_with = 0  # our priority then
 
     @property
     def report(self) -> Report:
@@ -137,8 +143,24 @@ class MoverDriver:
             return
         self._active = active
         self._epoch += 1
+        if active:
+            self._predecessor.ends(trio.current_time())
+        else:
+            self._predecessor = Predecessor()
         if not (active and self._calls.first_preparation):
             self._scope.cancel()
+
+    def heard(self, source: Address, priority: int) -> None:
+        """A node advertises that it is Active. Where this one made room for it, it is right to listen again.
+
+        Args:
+            source: the address that it advertises from.
+            priority: what it says, above 0.
+        """
+        if self.report.aside is not None and (priority, int(source)) > self._ranks.mine(self._gave_way_with):
+            self._tell.take_part()
+        if not self._active:
+            self._predecessor.heard(self._ranks.called(source), trio.current_time())
 
     async def run(self) -> Never:
         """Bring about what is wanted, until cancelled; closes the mover at the end."""
@@ -148,7 +170,7 @@ class MoverDriver:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._tell.run)
                 if isinstance(self._mover, Serving):
-                    nursery.start_soon(self._mover.serve)
+                    nursery.start_soon(go_on, self._mover, self._tell, self._mishaps, self._random)
                 nursery.start_soon(self._follow)
         finally:
             self._active = False
@@ -217,6 +239,8 @@ class MoverDriver:
         self._failures = 0
         self._tell.end(Trouble.UNREADY)
         self._show(detail=self._whereabouts())
+        if self._gave_way_to and holder.who is not Who.UNKNOWN and not same_place(holder, self._gave_way_to):
+            self._tell.take_part()  # whoever has it now, it is not the one that this node made room for
         if self._mover.local and is_mine(holder):
             await self._let_go()
 
@@ -243,10 +267,11 @@ class MoverDriver:
 
     async def _serve(self) -> None:
         self._began = trio.current_time()
+        self._gave_way_to = None
         self._failures = 0
         self._tell.end(Trouble.UNREADY)
         self._show(state=State.ACQUIRING, detail="on its way, no answer yet", epoch=self._epoch, attempts=0, ms=None)
-        look_first = self._calls.here or not self._calls.asked
+        look_first = not self._predecessor.known and (self._calls.here or not self._calls.asked)
         while True:
             await self._tell.back_in()
             ours = await self._bring(look_first=look_first)
@@ -264,20 +289,21 @@ class MoverDriver:
         ours = False
         self._rival = taker
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch_deadline, nursery.cancel_scope)
+            nursery.start_soon(self._watch_deadline)
             ours = await self._try_until_here(look_first)
             nursery.cancel_scope.cancel()
         return ours
 
-    async def _watch_deadline(self, attempts: trio.CancelScope) -> None:
-        """Say so when it took too long, and give way where the options say so."""
+    async def _watch_deadline(self) -> None:
+        """Say so when it took too long, and offer the role to others where the options say so; attempts go on."""
         limit = self._options.deadline / SECOND
         await trio.sleep(limit)
         reason = f"could not be brought here in {limit:g} s: {self.report.detail}"
         self._tell.fail(reason)
         if self._options.on_deadline == "yield":
-            attempts.cancel()
-            self._tell.stand_aside(reason)
+            self._look()
+            await trio.lowlevel.checkpoint_if_cancelled()
+            self._tell.offer(reason)
 
     async def _try_until_here(self, look_first: bool) -> bool:
         pace = Pace(self._random)
@@ -299,7 +325,8 @@ class MoverDriver:
             if mends_itself:
                 await trio.sleep(wait)
             else:
-                look_first = await self._await_mending()
+                await mended(self._calls, self._options.verify_interval / SECOND, self._random)
+                look_first = True
 
     async def _attempt(self, look_first: bool) -> bool:
         """One attempt: whether it is here after it, or this node has to give way."""
@@ -345,29 +372,16 @@ class MoverDriver:
 
     def _outranked(self, holder: Holder) -> bool:
         """Whether a node that ranks higher has it; it stands aside if so."""
-        if not self._ranks.outranked(holder, self._priority):
+        if not self._is_outranked(holder):
             return False
         self._show(state=State.CONTENDED)
+        self._gave_way_with, self._gave_way_to = self._priority, holder
         self._tell.stand_aside(f"{holder} has it and ranks higher, and does not hear us")
         return True
 
-    async def _await_mending(self) -> bool:
-        """Return when the service shows something else than it did."""
-        picture = await self._picture()
-        while True:
-            await trio.sleep(sooner(self._random, self._options.verify_interval / SECOND))
-            latest = await self._picture()
-            if latest is not None and latest != picture:
-                return True
-
-    async def _picture(self) -> Holder | str | None:
-        """What the service shows of the thing; None where it did not say."""
-        try:
-            return await self._calls.ask()
-        except InvalidError:
-            return "invalid"
-        except MoverError:
-            return None
+    def _is_outranked(self, holder: Holder) -> bool:
+        late = self._predecessor.may_land(holder, trio.current_time())
+        return not late and self._ranks.outranked(holder, self._priority)
 
     def _moved(self, before: Holder | None, *, confirmed: bool) -> None:
         """It was brought here."""
@@ -381,7 +395,7 @@ class MoverDriver:
     def _found(self) -> None:
         """It is here already; but who had the role before may have a change on its way."""
         self._calls.loose = False
-        self._proof = Proof()
+        self._proof = Proof(trio.current_time(), confirmed=True)
         self._looks = self._plan()
         self._hold("it was here already", self.report.ms)
 
@@ -389,8 +403,10 @@ class MoverDriver:
         return Looks(trio.current_time(), self._options.verify_interval / SECOND, self._random)
 
     def _hold(self, detail: str, ms: float | None) -> None:
+        self._predecessor.arrived(trio.current_time())
         self._tell.end(Trouble.FAILED)
         self._say(logging.INFO, detail, state=State.HELD, ms=ms)
+        self._tell.take_part()
 
     # ---------------------------------------------------------------- it is here
 
@@ -410,7 +426,7 @@ class MoverDriver:
                 pace.succeeded()
                 now = trio.current_time()
                 self._looks.asked(now)
-                if self._proof.lost(holder, now, gives_way=self._ranks.outranked(holder, self._priority)):
+                if self._proof.lost(holder, now, gives_way=self._is_outranked(holder)):
                     return holder
                 self._looks.not_after(self._proof.look_again_at)
             elif now >= self._looks.local:
@@ -440,7 +456,8 @@ class MoverDriver:
             return False
         now = trio.current_time()
         contended = self._retakes.contended(now)
-        self._lose(taker, contended)
+        state, detail = self._tell.lost(taker, contended=contended)
+        self._show(state=state, detail=detail)
         await trio.sleep(self._retakes.wait(now, self._random))
         latest = await self._calls.ask_quietly() or taker
         if is_mine(latest):
@@ -451,18 +468,6 @@ class MoverDriver:
         self._began = trio.current_time()
         self._retakes.sent(self._began)
         return await self._bring(taker=latest)
-
-    def _lose(self, taker: Holder, contended: bool) -> None:
-        """Say that it is gone; not again for each time that the same happens."""
-        lost = "nobody has it any more" if taker.who is Who.NOBODY else f"{taker} has taken it"
-        sentence = f"{lost} while the role is here; it is taken back"
-        news = taker.who is Who.NOBODY or self._tell.stand(Trouble.STOLEN, sentence, STOLEN_FADES_S)
-        if contended:
-            sentence = f"{lost} again and again; it is taken back once a minute; find out who else moves it"
-            news = self._tell.stand(Trouble.CONTENDED, sentence, PEACE_S)
-        if news:
-            self._tell.remark(logging.WARNING, sentence)
-        self._show(state=State.CONTENDED if contended else State.ACQUIRING, detail=sentence)
 
     # ---------------------------------------------------------------- both
 

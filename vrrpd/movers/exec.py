@@ -29,6 +29,7 @@ session at the end of its time (`timeout`), and when the role is lost while it r
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Self, cast
 
@@ -171,9 +172,15 @@ def _failure(verb: str, finished: Finished) -> MoverError:
         return UnavailableError(f"{verb}: {finished}")
     detail = one_line(str(said.get("detail") or f"exit {finished.status}"))
     if kind is ThrottledError:
-        after = said.get("retry_after")
-        return ThrottledError(f"{verb}: {detail}", float(after) if isinstance(after, int | float) else None)
+        return ThrottledError(f"{verb}: {detail}", _seconds(said.get("retry_after")))
     return kind(f"{verb}: {detail}")
+
+
+def _seconds(said: object) -> float | None:
+    """A time that a program printed; JSON as Python reads it knows numbers that are no time."""
+    if not isinstance(said, int | float) or not 0 <= said < sys.maxsize:
+        return None
+    return float(said)
 
 
 def _environment(host: Host) -> dict[str, str]:

@@ -45,6 +45,8 @@ class Report:
         why: why not; "" where it could.
         weight: what is added to the priority for now; 0 while this node is ready, or Active.
         aside: why this node has to give the role up and stay out, for as long as this stands; None where it need not.
+        yields: why another node should have the role, for as long as this stands: it is offered to the others, kept
+            where nobody takes it, and taken only where nobody else would; None where it need not.
         troubles: standing alarms, code -> sentence.
         epoch: how often the role came or went.
         attempts: tried since the role came.
@@ -59,6 +61,7 @@ class Report:
     why: str = "not asked yet"
     weight: int = 0
     aside: str | None = None
+    yields: str | None = None
     troubles: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     epoch: int = 0
     attempts: int = 0

@@ -135,7 +135,10 @@ async def read(place: Place, programs: Programs) -> str:
             opened = await programs.open(path)
         except CannotStartError:
             raise _unreadable(place, error) from None
-        data = await trio.to_thread.run_sync(_read, opened)
+        try:
+            data = await trio.to_thread.run_sync(_read, opened)
+        except OSError as late:
+            raise _unreadable(place, late) from None
     except OSError as error:
         raise _unreadable(place, error) from None
     return _checked(place, data)

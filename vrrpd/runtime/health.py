@@ -75,6 +75,8 @@ class Health:
         reason = self.demand.aside or self.unhealthy or weights
         if drain is not Drain.NO:
             reason = "drained"
+        if self.demand.yields and priority != OWNER:
+            priority, reason = HELD_DOWN, self.demand.yields
         if self.hold_down.active(now):
             priority, reason = HELD_DOWN, f"held down for {self.hold_down.length / 1e9:g} s after repeated failures"
         return Adjust(priority, self.unhealthy is None, reason, Drain.FORCE if self.demand.aside else drain)

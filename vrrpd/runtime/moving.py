@@ -5,7 +5,7 @@ their reports what the election has to know. A mover reconciles in a task of its
 advertisement does.
 
     router -- want(role is ours, priority) --> mover
-    router <-- changed, then its report: ready? priority? stand aside? alarms? -- mover
+    router <-- changed, then its report: ready? priority? stand aside? offer the role? alarms? -- mover
 
 `Moving` and `Report` are what a router needs of a mover at work; `vrrpd.movers.driver` is one.
 """
@@ -19,6 +19,7 @@ from typing import Never, Protocol
 import trio
 
 from vrrpd.config.spec import MoverSpec
+from vrrpd.proto.settings import Address
 from vrrpd.runtime.alarms import Alarms, Code
 
 FAREWELL_S = 4.0
@@ -67,6 +68,11 @@ class Report(Protocol):
         ...
 
     @property
+    def yields(self) -> str | None:
+        """Why any other node should have the role, for as long as this stands; None where it need not."""
+        ...
+
+    @property
     def troubles(self) -> Mapping[str, str]:
         """Alarms: code -> sentence."""
         ...
@@ -87,6 +93,10 @@ class Moving(Protocol):
 
     def want(self, active: bool, priority: int) -> None:
         """The role is ours, with this effective priority, or it is ours no longer. Waits for nothing."""
+        ...
+
+    def heard(self, source: Address, priority: int) -> None:
+        """A node advertises from this address that it is Active. Waits for nothing."""
         ...
 
     async def run(self) -> Never:
@@ -110,11 +120,13 @@ class Demand:
         weight: what is added to the priority.
         lowering: who lowers it, and why, for people; None while nobody does.
         aside: why this node has to stay out; None where it need not.
+        yields: why this node is a last resort only; None where it is not.
     """
 
     weight: int = 0
     lowering: str | None = None
     aside: str | None = None
+    yields: str | None = None
 
 
 class Movement:
@@ -157,6 +169,16 @@ class Movement:
             for _, mover in self.movers:
                 mover.want(holds if mover.local else active, priority)
 
+    def heard(self, source: Address, priority: int) -> None:
+        """Tell all movers that another node is Active.
+
+        Args:
+            source: the address that it advertises from.
+            priority: what it says, above 0.
+        """
+        for _, mover in self.movers:
+            mover.heard(source, priority)
+
     def raise_alarms(self, alarms: Alarms, now: int) -> None:
         """Hold the alarms of all movers against what they report."""
         for code in CODES if self.movers else ():
@@ -195,5 +217,6 @@ class Movement:
             weight=sum(report.weight for _, report in reports),
             lowering="; ".join(low) or None,
             aside=next((report.aside for _, report in reports if report.aside), None),
+            yields=next((report.yields for _, report in reports if report.yields), None),
         )
         self._changed()

@@ -60,13 +60,14 @@ class Rivals:
 
     Attributes:
         began: when a believed source last began one that was news, nanoseconds; None before the first.
+        said: the last priority that was believed of each source, 0 since it gave the role away.
     """
 
     def __init__(self) -> None:
         self.began: int | None = None
+        self.said: dict[Address, int] = {}
         self._reigns: dict[Address, Reign] = {}
         self._beaten: dict[Address, list[int]] = {}
-        self._left: dict[Address, int] = {}
 
     def heard(self, source: Address, priority: int, interval: int, now: int, *, believed: bool) -> Reign:
         """Take an advertisement with a priority above 0.
@@ -89,7 +90,7 @@ class Rivals:
         else:
             reign.priority, reign.interval, reign.last, reign.claims = priority, interval, now, reign.claims + 1
         if believed:
-            self._left.pop(source, None)
+            remember(self.said, source, priority, MOST)
         remember(self._reigns, source, reign, MOST)
         return reign
 
@@ -98,15 +99,11 @@ class Rivals:
         others = [own] if own else [each for each in self._reigns.values() if each is not reign]
         return next((each for each in others if each.overlaps(reign)), None)
 
-    def left(self, source: Address, now: int) -> None:
+    def left(self, source: Address) -> None:
         """It said priority 0."""
         self._reigns.pop(source, None)
         self._beaten.pop(source, None)
-        remember(self._left, source, now, MOST)
-
-    def has_left(self, source: Address, now: int) -> bool:
-        """Whether it said priority 0 within the last minute, and nothing else after that."""
-        return source in self._left and now - self._left[source] <= WITHIN
+        remember(self.said, source, 0, MOST)
 
     def beaten(self, source: Address, now: int) -> bool:
         """It has taken the role from us; True where that happens too often."""

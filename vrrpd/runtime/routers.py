@@ -8,6 +8,7 @@ caller renews the one timer from `deadline`.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -173,6 +174,8 @@ class Router:
         self._perform(self.group.received(index, event, now))
         self.remarks.accepted(self.members[index], core, datagram.source, verdict.advert, now)
         self._witnesses[index].heard(core, before, event, now)
+        if verdict.advert.priority:
+            self.movement.heard(datagram.source, verdict.advert.priority)
         if core.holds_addresses and self._is_news(index, at):
             self._cover(index)
         if len(self.members) > 1:
@@ -230,9 +233,10 @@ class Router:
         state = self.group.members[index].state
         return isinstance(state, Backup) and state.hear_until is not None
 
-    def has_left(self, source: Address) -> bool:
-        """Whether a node gave the role away a moment ago, and did not take it back."""
-        return any(witness.has_left(source, self._services.now()) for witness in self._witnesses)
+    def heard_from(self, sources: Iterable[Address]) -> int | None:
+        """The priority that a node last advertised from any of its addresses; None where it was never heard."""
+        said = (witness.heard_from(source) for witness in self._witnesses for source in sources)
+        return next((priority for priority in said if priority is not None), None)
 
     def judge_health(self) -> None:
         """The checks have something new to say, a hold-down began or ended, or an operator wants something else."""
@@ -242,7 +246,8 @@ class Router:
         for index, wish in enumerate(wishes):
             asked = replace(wish, healthy=True) if self._bound else wish
             self._perform(self.group.adjust(index, asked, self._services.now()))
-        if served and self._drain is Drain.NO and not self.aside:
+        by_movers = self.aside or self.movement.demand.yields
+        if served and self._drain is Drain.NO and not by_movers:
             self._releasing = isinstance(self.group.members[0].state, Leaving)
 
     def drain(self, *, force: bool) -> None:

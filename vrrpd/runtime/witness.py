@@ -62,7 +62,7 @@ class Witness:
         if source == core.source:
             return
         if advert.priority == 0:
-            self._rivals.left(source, now)
+            self._rivals.left(source)
             return
         reign = self._rivals.heard(source, advert.priority, advert.interval, now, believed=True)
         served, serves = isinstance(before, Active), isinstance(core.state, Active)
@@ -76,9 +76,9 @@ class Witness:
             mend = "it does not hear us, or refuses what we say; look for what passes protocol 112 one way only"
             self._alarms.seen(Code.ONE_WAY, f"{text}: {mend} (cable, switch port, firewall), and at its log", now)
 
-    def has_left(self, source: Address, now: int) -> bool:
-        """Whether a node gave the role away a moment ago, and did not take it back."""
-        return self._rivals.has_left(source, now)
+    def heard_from(self, source: Address) -> int | None:
+        """The last priority that was accepted from a source; None where there was none."""
+        return self._rivals.said.get(source)
 
     def refused(self, core: VirtualRouter, datagram: Datagram, drop: Drop, now: int) -> None:
         """An advertisement of our VRID was refused, and its sender may be Active all the same."""
