@@ -344,6 +344,15 @@ async def test_robot_is_left_alone_once_it_refused_us(tmp_path: Path) -> None:
         assert len(tried.asked) == 1
 
 
+async def test_a_service_that_says_our_header_back_shows_no_password(tmp_path: Path) -> None:
+    async with trying(HetznerRobot(), tmp_path) as tried:
+        await tried.mover.prepare()
+        header = tried.server.asked[-1].headers["authorization"]
+        tried.cloud.faults.append(Fault(HetznerRobot.first, Response(400, {"error": {"message": f"what is {header}"}})))
+        caught = await failed(tried, MoverError)
+        assert "what is Basic ***" in str(caught)
+
+
 async def test_robot_is_asked_again_with_another_password(tmp_path: Path) -> None:
     async with trying(HetznerRobot(), tmp_path) as tried:
         tried.cloud.secret = SECRETS[1]

@@ -19,10 +19,12 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import chain
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -54,6 +56,7 @@ _SAID: Final = (
     "error",
     "id",
 )
+_REMEMBERED: Final = 3  # values of one secret: a late answer may still speak of the one before
 _SAID_LIMIT: Final = 160  # characters of what a service says that go into an error
 
 
@@ -98,11 +101,18 @@ class Service:
         self._call_s = call_timeout / SECOND
         self._connect_timeout = connect_timeout
         self._webs: dict[str, Web] = {}
-        self._hidden: set[str] = set()
+        self._hidden: dict[str, deque[str]] = {}
 
-    def hide(self, secret: str) -> None:
-        """Have a text taken out of every error from now on."""
-        self._hidden.add(secret)
+    def hide(self, what: str, secret: str) -> None:
+        """Have a text taken out of every error from now on.
+
+        Args:
+            what: names what it is; of each, the latest few are known, as tokens are replaced every few minutes.
+            secret: the text.
+        """
+        known = self._hidden.setdefault(what, deque(maxlen=_REMEMBERED))
+        if secret not in known:
+            known.append(secret)
 
     async def call(self, call: Call, values: Values, auth: Mapping[str, str], *, fresh: bool = False) -> Reply:
         """Make one call.
@@ -184,7 +194,7 @@ class Service:
         """What the service says about its refusal, as the end of a sentence; "" where it says nothing."""
         document = _document(answer)
         found = next((text for path in _SAID if isinstance(text := dig(document, path), str) and text), "")
-        for secret in self._hidden:
+        for secret in chain.from_iterable(self._hidden.values()):
             found = found.replace(secret, "***")
         found = " ".join(found.split())
         found = found if found.isprintable() else ascii(found)
