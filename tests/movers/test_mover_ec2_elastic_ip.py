@@ -17,6 +17,7 @@ from tests.movers.ec2_nodes import Cloud, seen
 from vrrpd.movers.base import (
     ConflictError,
     ForbiddenError,
+    HalfDoneError,
     InvalidError,
     OutcomeUnknownError,
     ThrottledError,
@@ -164,6 +165,17 @@ class TestCompare:
         await second.acquire(await second.holder())
         with pytest.raises(ConflictError):
             await first.acquire(earlier)
+        assert ec2.fake.world.elastic["eipalloc-1"].card == "eni-12"
+
+    async def test_what_is_with_nobody_because_of_us_is_tried_for_again_whatever_is_wrong(self, ec2: Cloud) -> None:
+        first = await ec2.ready(KIND, **EIP)
+        await first.acquire(None)
+        second = await ec2.ready(KIND, "n2", takeover="compare", **EIP)
+        ec2.fake.add(Rule("error", "AssociateAddress", n=2, status=400, code="InvalidNetworkInterfaceID.NotFound"))
+        for _ in range(2):
+            with pytest.raises(HalfDoneError, match="nobody has it"):
+                await second.acquire(await second.holder())
+        await second.acquire(await second.holder())
         assert ec2.fake.world.elastic["eipalloc-1"].card == "eni-12"
 
     async def test_the_right_to_undo_an_association_is_tried_too(self, ec2: Cloud) -> None:

@@ -383,14 +383,12 @@ async def test_a_late_conflict_of_a_move_in_several_steps_forgets_what_was_known
     steps = [{"post": "/detach", "if_held": "true"}, {"post": "/attach"}]
     declaration, found = api(acquire=steps)
     free = Response(200, {"holder": None})
-    async with declared(
-        cloud_of(free, Response(400, {"message": "taken"}), Response(200)), declaration, found
-    ) as tried:
+    async with declared(cloud_of(free, Response(400, {"message": "taken"}), HELD), declaration, found) as tried:
         await tried.mover.prepare()
         with pytest.raises(ConflictError, match="another node may have been faster"):
             await tried.mover.acquire(None)
         await tried.mover.acquire(None)
-        assert tried.asked[1:] == ["POST /v1/attach", "POST /v1/detach", "POST /v1/attach"]
+        assert tried.asked[1:] == ["POST /v1/attach", "GET /v1/thing", "POST /v1/detach", "POST /v1/attach"]
 
 
 def test_it_says_what_it_moves_and_what_the_launcher_opens() -> None:

@@ -295,7 +295,7 @@ class MoverDriver:
                 if needs_a_person(error, wait):
                     self._tell.fail(f"could not be brought here: {error}")
                 mends_itself = not isinstance(error, InvalidError) or self._calls.unprepared
-            look_first = False
+            look_first = self._calls.loose
             if mends_itself:
                 await trio.sleep(wait)
             else:
@@ -352,8 +352,10 @@ class MoverDriver:
         return True
 
     async def _await_mending(self) -> bool:
-        """Return when the service shows something else than it did."""
+        """Return when the service shows something else than it did, or what we want."""
         picture = await self._picture()
+        if isinstance(picture, Holder) and is_mine(picture):
+            return True
         while True:
             await trio.sleep(sooner(self._random, self._options.verify_interval / SECOND))
             latest = await self._picture()

@@ -20,7 +20,7 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from vrrpd.config.model import for_node
 from vrrpd.config.scalars import Shorthand
-from vrrpd.movers.base import ConflictError, Holder, Host, InvalidError, Kind, Who
+from vrrpd.movers.base import ConflictError, HalfDoneError, Holder, Host, InvalidError, Kind, Who
 from vrrpd.movers.ec2.api import Call, Tree, change, numbered, question
 from vrrpd.movers.ec2.credentials import missing
 from vrrpd.movers.ec2.node import Node
@@ -84,6 +84,7 @@ class ElasticIp:
         self._public = ""
         self._steal: Call | None = None
         self._join: Call | None = None
+        self._freed = False  # undone by us, and not associated here yet
 
     async def prepare(self) -> None:
         """See `base.Mover`."""
@@ -119,7 +120,14 @@ class ElasticIp:
             return
         if seen.token is not None:
             await self._node.api.call(_undo(seen.token))
-        await self._node.api.call(self._join)
+            self._freed = True
+        try:
+            await self._node.api.call(self._join)
+        except InvalidError as error:
+            if not self._freed:
+                raise
+            raise HalfDoneError(f"nobody has it, and it is refused here: {error}") from None
+        self._freed = False
 
     async def release(self, seen: Holder) -> None:
         """See `base.Mover`."""

@@ -6,7 +6,7 @@ a status code means:
     401                  the credentials are refused
     403                  not allowed; where the answer speaks of a rate, as 429
     429, 503 with a time too many calls
-    409, 412             the thing is not as it was thought
+    409, 412             the thing is not as it was thought; also where the answer says that somebody has it
     other 4xx            wrong, for good; where the answer speaks of something that is still going on, not now
     5xx                  not now; 502 and 504 behind a change: nobody knows
 
@@ -46,7 +46,10 @@ from vrrpd.movers.web import Answer, Web, is_near
 from vrrpd.proto.timers import SECOND
 
 _RATE: Final = re.compile(rb"rate.?limit|quota.?exceeded|too.?many.?requests", re.IGNORECASE)
-_BUSY: Final = re.compile(rb"in.?progress|pending|locked", re.IGNORECASE)
+_BUSY: Final = re.compile(
+    rb"in.?progress|still.?processing|pending|not.?ready|already attached|(\b|_)locked\b", re.IGNORECASE
+)
+_TAKEN: Final = re.compile(rb"floating_ip_assigned")
 _SAID: Final = (
     "error.message",
     "errors.0.reason",
@@ -58,6 +61,14 @@ _SAID: Final = (
 )
 _REMEMBERED: Final = 3  # values of one secret: a late answer may still speak of the one before
 _SAID_LIMIT: Final = 160  # characters of what a service says that go into an error
+
+
+class BusyError(UnavailableError):
+    """Something is still going on with the thing; what, a look may show."""
+
+
+class TakenError(ConflictError):
+    """It is not given to us while another has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +222,9 @@ def _refused(answer: Answer, text: str) -> MoverError:
         case 412:
             return ConflictError(text)
         case _ if _BUSY.search(answer.body):
-            return UnavailableError(text)
+            return BusyError(text)
+        case _ if _TAKEN.search(answer.body):
+            return TakenError(text)
         case 409:
             return ConflictError(text)
         case _:
