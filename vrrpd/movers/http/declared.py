@@ -237,9 +237,7 @@ class Step(Call):
     if_refused: Annotated[
         bool,
         scalars.switch(),
-        Field(
-            description="taken only after a refusal because another node has it: floating_ip_assigned (default false)"
-        ),
+        Field(description="taken only after a refusal because another has it: floating_ip_assigned (default false)"),
     ] = False
     until: dict[Pick, Template] = Field(
         default={}, description="path -> value that ends the waiting; the call is repeated until then (default: none)"
