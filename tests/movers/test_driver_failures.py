@@ -15,6 +15,8 @@ from tests.movers.nodes import Node, at_work, node, until
 from vrrpd.movers.base import (
     CommonOptions,
     ForbiddenError,
+    HalfDoneError,
+    InvalidError,
     MoverError,
     ThrottledError,
     UnauthenticatedError,
@@ -360,3 +362,46 @@ class Stumbling(CloudMover):
         self.begun += 1
         await trio.sleep(0.1)
         raise RuntimeError
+
+
+class TestHalfDone:
+    async def test_it_is_said_at_once_and_tried_again_every_five_to_thirty_seconds(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, _ = await active(cloud, nursery)
+        it.mover.failing["acquire"] = lambda: HalfDoneError("nobody has it")
+        it.want(True)
+        await trio.sleep(4)
+        assert it.report.troubles
+        await trio.sleep(300)
+        waits = apart(it.mover.sent())
+        assert 5 <= waits[0] <= 6
+        assert max(waits) <= 36
+        it.mover.failing.clear()
+        await trio.sleep(36)
+        assert cloud.holder == "low"
+        assert not it.report.troubles
+
+
+class TestHereAllTheSame:
+    async def test_a_change_that_is_refused_because_it_is_here_already_is_none(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, _ = await active(cloud, nursery)
+        cloud.give("low")
+        it.mover.failing["acquire"] = lambda: InvalidError("it is assigned already")
+        it.want(True)
+        await trio.sleep(2)
+        assert it.report.state == "held"
+        assert not it.report.troubles
+
+    async def test_behind_an_answer_that_never_came_there_is_a_look_before_the_change_is_repeated(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, _ = await active(cloud, nursery)
+        cloud.lost = 1
+        it.mover.failing["fresh holder"] = lambda: UnreachableError("api.example cannot be reached")
+        it.want(True)
+        await trio.sleep(10)
+        assert len(it.mover.sent()) == 1
+        assert it.report.state == "held"

@@ -13,10 +13,12 @@ from trio.testing import MockClock
 
 from netns_lab.cloud.rules import Rule
 from netns_lab.cloud.server import Answer, Request, listen
+from netns_lab.cloud.world import Elastic
 from tests.movers.ec2_nodes import Cloud, seen
 from vrrpd.movers.base import (
     ConflictError,
     ForbiddenError,
+    HalfDoneError,
     InvalidError,
     OutcomeUnknownError,
     ThrottledError,
@@ -100,7 +102,6 @@ async def test_with_the_ids_in_the_file_the_metadata_service_is_never_asked(ec2:
     assert (await mover.holder()).who is Who.ME
     assert await mover.local_verify() is None
     assert ec2.fake.metadata.tokens == 0
-    assert "DescribeNetworkInterfaces" not in ec2.actions
 
 
 async def test_a_map_of_the_nodes_says_whose_a_network_interface_is(ec2: Cloud) -> None:
@@ -166,6 +167,17 @@ class TestCompare:
             await first.acquire(earlier)
         assert ec2.fake.world.elastic["eipalloc-1"].card == "eni-12"
 
+    async def test_what_is_with_nobody_because_of_us_is_tried_for_again_whatever_is_wrong(self, ec2: Cloud) -> None:
+        first = await ec2.ready(KIND, **EIP)
+        await first.acquire(None)
+        second = await ec2.ready(KIND, "n2", takeover="compare", **EIP)
+        ec2.fake.add(Rule("error", "AssociateAddress", n=2, status=400, code="InvalidNetworkInterfaceID.NotFound"))
+        for _ in range(2):
+            with pytest.raises(HalfDoneError, match="nobody has it"):
+                await second.acquire(await second.holder())
+        await second.acquire(await second.holder())
+        assert ec2.fake.world.elastic["eipalloc-1"].card == "eni-12"
+
     async def test_the_right_to_undo_an_association_is_tried_too(self, ec2: Cloud) -> None:
         first = await ec2.ready(KIND, **EIP)
         await first.acquire(None)
@@ -177,6 +189,39 @@ class TestCompare:
         ]
         with pytest.raises(ForbiddenError, match=r"ec2:DisassociateAddress"):
             await ec2.ready(KIND, "n2", takeover="compare", **EIP)
+
+
+class TestAnotherPublicAddress:
+    @pytest.fixture
+    def own(self, ec2: Cloud) -> Elastic:
+        """The node's own public address, with its primary private one."""
+        own = ec2.fake.world.elastic["eipalloc-own"] = Elastic("198.51.100.11")
+        ec2.fake.world.associate("eipalloc-own", own, "eni-11", None, reassociate=True)
+        return own
+
+    @pytest.mark.parametrize("takeover", ["steal", "compare"])
+    async def test_it_is_not_displaced(self, ec2: Cloud, own: Elastic, takeover: str) -> None:
+        with pytest.raises(InvalidError, match=r"would displace 198\.51\.100\.11 from .*'private_ip'"):
+            await ec2.ready(KIND, takeover=takeover, **EIP)
+        assert own.card == "eni-11"
+        assert ec2.changes == []
+
+    async def test_it_stays_beside_the_one_that_moves(self, ec2: Cloud, own: Elastic) -> None:
+        ec2.fake.world.assign("eni-11", ["10.0.0.21"], reassign=False)
+        mover = await ec2.ready(KIND, private_ip="10.0.0.21", **EIP)
+        await mover.acquire(None)
+        await mover.prepare()
+        assert own.card == "eni-11"
+        assert (await mover.holder()).who is Who.ME
+
+    async def test_one_that_has_gone_since_is_no_obstacle(self, ec2: Cloud, own: Elastic) -> None:
+        mover = ec2.make(KIND, **EIP)
+        with pytest.raises(InvalidError):
+            await mover.prepare()
+        ec2.fake.world.disassociate(own.association, None)
+        await mover.prepare()
+        await mover.acquire(None)
+        assert (await mover.holder()).who is Who.ME
 
 
 class TestRelease:
@@ -217,7 +262,7 @@ class TestWhatGoesWrong:
             await ec2.ready(KIND, network_interface_id="eni-99", **EIP)
 
     async def test_a_missing_right_names_the_action_and_the_command_that_prints_the_policy(self, ec2: Cloud) -> None:
-        ec2.fake.world.keys["KEY-n1"] = ["DescribeAddresses"]
+        ec2.fake.world.keys["KEY-n1"] = ["DescribeAddresses", "DescribeNetworkInterfaces"]
         with pytest.raises(ForbiddenError, match=r"allow ec2:AssociateAddress .'vrrpd cloud policy'"):
             await ec2.ready(KIND, **EIP)
         assert ec2.changes == []

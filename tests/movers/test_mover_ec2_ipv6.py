@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from netns_lab.cloud.rules import Rule
 from tests.movers.ec2_nodes import Cloud, host, seen
-from vrrpd.movers.base import ForbiddenError, InvalidError, OutcomeUnknownError, Who
+from vrrpd.movers.base import ForbiddenError, HalfDoneError, InvalidError, OutcomeUnknownError, Who
 from vrrpd.movers.registry import KINDS
 
 KIND = "ec2-ipv6"
@@ -35,6 +35,19 @@ async def test_it_is_taken_off_who_had_it_at_the_last_look_and_nothing_is_asked_
     ec2.fake.requests.clear()
     await second.acquire(None)
     assert ec2.actions == ["UnassignIpv6Addresses", "AssignIpv6Addresses"]
+    assert ec2.fake.world.cards["eni-12"].ipv6 == ["2001:db8::100"]
+
+
+async def test_what_is_with_nobody_because_of_us_is_tried_for_again_whatever_is_wrong(ec2: Cloud) -> None:
+    first = await ec2.ready(KIND, **VIP)
+    await first.acquire(None)
+    second = await ec2.ready(KIND, "n2", **VIP)
+    await second.holder()
+    ec2.fake.add(Rule("error", "AssignIpv6*", n=3, status=400, code="PrivateIpAddressLimitExceeded"))
+    for _ in range(2):
+        with pytest.raises(HalfDoneError, match="nobody has it"):
+            await second.acquire(None)
+    await second.acquire(None)
     assert ec2.fake.world.cards["eni-12"].ipv6 == ["2001:db8::100"]
 
 

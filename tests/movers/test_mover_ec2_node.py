@@ -24,7 +24,7 @@ async def node(ec2: Cloud) -> AsyncIterator[Node]:
 
 
 def described(vpc: str, address: str) -> Card:
-    return Card("eni-77", vpc, "subnet-7", "10.0.0.77", frozenset({"10.0.0.77", address}), checked=True)
+    return Card("eni-77", vpc, "subnet-7", "10.0.0.77", frozenset({"10.0.0.77", address}), {}, checked=True)
 
 
 async def test_a_peers_address_in_our_network_is_the_peers(node: Node) -> None:

@@ -65,7 +65,7 @@ def test_what_changes_is_narrowed_to_what_the_file_names() -> None:
     assert printed(*CASES["elastic address, ids in the file"]) == {
         "Version": "2012-10-17",
         "Statement": [
-            {"Effect": "Allow", "Action": ["ec2:DescribeAddresses"], "Resource": "*"},
+            {"Effect": "Allow", "Action": ["ec2:DescribeAddresses", "ec2:DescribeNetworkInterfaces"], "Resource": "*"},
             {
                 "Effect": "Allow",
                 "Action": ["ec2:AssociateAddress"],

@@ -30,6 +30,8 @@ from vrrpd.movers.base import (
 )
 from vrrpd.movers.http.declared import HttpOptions
 from vrrpd.movers.http.full import KINDS
+from vrrpd.movers.http.service import Service
+from vrrpd.movers.web import Answer
 from vrrpd.proto.timers import SECOND
 
 PAIR = "nodes: {lb1: 10.0.0.11, lb2: 10.0.0.12}\nrouters:\n  web:\n    vrid: 51\n    movers:\n"
@@ -381,14 +383,12 @@ async def test_a_late_conflict_of_a_move_in_several_steps_forgets_what_was_known
     steps = [{"post": "/detach", "if_held": "true"}, {"post": "/attach"}]
     declaration, found = api(acquire=steps)
     free = Response(200, {"holder": None})
-    async with declared(
-        cloud_of(free, Response(400, {"message": "taken"}), Response(200)), declaration, found
-    ) as tried:
+    async with declared(cloud_of(free, Response(400, {"message": "taken"}), HELD), declaration, found) as tried:
         await tried.mover.prepare()
         with pytest.raises(ConflictError, match="another node may have been faster"):
             await tried.mover.acquire(None)
         await tried.mover.acquire(None)
-        assert tried.asked[1:] == ["POST /v1/attach", "POST /v1/detach", "POST /v1/attach"]
+        assert tried.asked[1:] == ["POST /v1/attach", "GET /v1/thing", "POST /v1/detach", "POST /v1/attach"]
 
 
 def test_it_says_what_it_moves_and_what_the_launcher_opens() -> None:
@@ -402,3 +402,12 @@ def test_it_says_what_it_moves_and_what_the_launcher_opens() -> None:
 def test_options_describe_themselves_to_editors() -> None:
     schema = KINDS["http"].options.json_schema()
     assert {"base", "auth", "self", "holder", "acquire"} <= set(schema["properties"])
+
+
+async def test_of_a_token_that_is_replaced_again_and_again_the_latest_are_kept_from_errors() -> None:
+    service = Service("http://127.0.0.1", None, call_timeout=SECOND, connect_timeout=SECOND)
+    service.hide("secret", "t0p")
+    for number in range(1000, 2000):
+        service.hide("token", f"k3y-{number}")
+    said = service.said(Answer(400, {}, b'{"message": "t0p k3y-1000 k3y-1998 k3y-1999"}'))
+    assert said == ": *** k3y-1000 *** ***"

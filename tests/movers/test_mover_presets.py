@@ -29,6 +29,7 @@ from tests.movers.fakes.server import Response
 from vrrpd.movers.base import (
     ConflictError,
     ForbiddenError,
+    HalfDoneError,
     Holder,
     InvalidError,
     MoverError,
@@ -39,6 +40,7 @@ from vrrpd.movers.base import (
     Who,
 )
 from vrrpd.movers.http.presets import KINDS
+from vrrpd.movers.http.service import BusyError
 from vrrpd.proto.timers import SECOND
 
 Make = Callable[[], Provider]
@@ -191,7 +193,9 @@ async def test_a_token_that_was_rotated_is_read_again(make: Make, tmp_path: Path
         (Response(404, {"message": "no such thing"}), InvalidError),
         (Response(422, {"message": "no such server"}), InvalidError),
         (Response(409, {"message": "other"}), ConflictError),
-        (Response(409, {"message": "AnotherOperationInProgress"}), UnavailableError),
+        (Response(409, {"message": "AnotherOperationInProgress"}), BusyError),
+        (Response(400, {"error": {"errors": [{"reason": "resourceNotReady"}]}}), BusyError),
+        (Response(422, {"error": {"code": "FAILOVER_LOCKED"}}), BusyError),
         (Response(423, {"message": "the item is locked"}), UnavailableError),
         (Response(500, "oops"), UnavailableError),
         (Response(502, "oops"), OutcomeUnknownError),
@@ -206,6 +210,8 @@ async def test_a_refused_change_is_an_error_of_its_kind(
     async with trying(make(), tmp_path) as tried:
         await tried.mover.prepare()
         tried.cloud.faults.append(Fault(tried.cloud.bringing, response))
+        if error is InvalidError and tried.cloud.bringing != tried.cloud.first:
+            error = HalfDoneError  # nobody has it by then, and it cannot be left so
         caught = await failed(tried, error)
         assert type(caught) is error
         assert str(caught).isprintable()
@@ -333,6 +339,116 @@ async def test_gcp_makes_the_route_where_it_was_deleted_meanwhile(tmp_path: Path
         assert tried.cloud.moves == [tried.cloud.me]
 
 
+async def test_what_is_locked_by_a_person_is_refused_for_good(tmp_path: Path) -> None:
+    for said in ("ScopeLocked", "the account is blocked"):
+        async with trying(AzureRoute(), tmp_path) as tried:
+            await tried.mover.prepare()
+            tried.cloud.faults.append(Fault(tried.cloud.first, Response(400, {"error": {"code": said}})))
+            assert type(await failed(tried, InvalidError)) is InvalidError
+
+
+async def test_gcp_looks_after_a_conflict_and_deletes_what_another_node_made(tmp_path: Path) -> None:
+    async with trying(GcpRoute(), tmp_path) as tried:
+        tried.cloud.holder = None
+        await tried.mover.prepare()
+        tried.cloud.holder = tried.cloud.peer
+        tried.forget()
+        assert "another node may have been faster" in str(await failed(tried, ConflictError))
+        await tried.mover.acquire(None)
+        assert tried.asked[:3] == [GcpRoute.insert, f"GET {GcpRoute.route}", GcpRoute.first]
+        assert tried.cloud.holder == tried.cloud.me
+
+
+async def test_gcp_leaves_its_own_route_where_the_answer_to_it_was_lost(tmp_path: Path) -> None:
+    async with trying(GcpRoute(), tmp_path) as tried:
+        tried.cloud.holder = None
+        await tried.mover.prepare()
+        tried.cloud.holder = tried.cloud.me
+        await failed(tried, ConflictError)
+        tried.forget()
+        await tried.mover.acquire(None)
+        assert tried.asked == [f"GET {GcpRoute.route}"]
+
+
+async def test_a_gcp_route_to_something_else_than_an_address_is_a_strangers(tmp_path: Path) -> None:
+    async with trying(GcpRoute(), tmp_path) as tried:
+        other = Response(200, {"name": "r", "nextHopInstance": "projects/p/zones/z/instances/i"})
+        tried.cloud.faults.append(Fault(f"GET {GcpRoute.route}", other))
+        await tried.mover.prepare()
+        holder = await tried.mover.holder()
+        assert holder.who is Who.FOREIGN
+        assert str(holder) == "something without nextHopIp, which is none of the nodes"
+        await tried.mover.acquire(None)
+        assert tried.cloud.holder == tried.cloud.me
+
+
+async def test_vultr_never_detaches_its_own(tmp_path: Path) -> None:
+    async with trying(Vultr(), tmp_path) as tried:
+        await tried.mover.prepare()
+        tried.cloud.faults.append(Fault(Vultr.attach, None, applied=True))
+        await failed(tried, OutcomeUnknownError)
+        await failed(tried, ConflictError)
+        await tried.mover.acquire(None)
+        await tried.mover.acquire(None)
+        assert tried.cloud.moves == ["None", tried.cloud.me]
+
+
+async def test_what_nobody_has_because_of_us_is_tried_for_again_whatever_is_wrong(tmp_path: Path) -> None:
+    async with trying(Vultr(), tmp_path) as tried:
+        await tried.mover.prepare()
+        tried.cloud.faults.append(Fault(Vultr.attach, Response(422, {"error": "the instance is stopped"}), times=3))
+        for _ in range(3):
+            await failed(tried, HalfDoneError)
+        await tried.mover.acquire(None)
+        assert tried.cloud.moves == ["None", tried.cloud.me]
+
+
+async def test_a_401_behind_an_accepted_change_repeats_the_refused_call_alone(tmp_path: Path) -> None:
+    async with trying(Vultr(), tmp_path) as tried:
+        await tried.mover.prepare()
+        tried.secret.write_text(SECRETS[0] + "\n")
+        tried.cloud.faults.append(Fault(Vultr.attach, Response(401, "")))
+        tried.forget()
+        await failed(tried, UnauthenticatedError)
+        tried.cloud.holder = tried.cloud.peer
+        await tried.mover.holder(fresh=True)
+        tried.cloud.faults.append(Fault(Vultr.attach, Response(401, "")))
+        tried.secret.write_text(SECRETS[1])
+        tried.forget()
+        await failed(tried, UnauthenticatedError)
+        assert tried.asked == [Vultr.first, Vultr.attach, Vultr.attach]
+
+
+async def test_a_look_that_is_refused_behind_a_change_leaves_the_outcome_unknown(tmp_path: Path) -> None:
+    async with trying(Hetzner(), tmp_path) as tried:
+        await tried.mover.prepare()
+        tried.cloud.faults.append(Fault("GET /v1/actions", Response(401, "")))
+        tried.forget()
+        await failed(tried, OutcomeUnknownError)
+        assert tried.asked.count(Hetzner.first) == 1
+
+
+async def test_hetzner_is_freed_first_where_it_is_not_taken_from_another(tmp_path: Path) -> None:
+    cloud = Hetzner()
+    cloud.keeps = True
+    async with trying(cloud, tmp_path) as tried:
+        await tried.mover.prepare()
+        await failed(tried, ConflictError)
+        tried.forget()
+        await tried.mover.acquire(None)
+        changes = [asked for asked in tried.asked if asked.startswith("POST")]
+        assert changes == [Hetzner.unassign, Hetzner.first]
+        assert tried.cloud.holder == tried.cloud.me
+
+
+async def test_hetzner_that_is_ours_already_is_not_freed(tmp_path: Path) -> None:
+    async with trying(Hetzner(), tmp_path) as tried:
+        await tried.mover.prepare()
+        tried.cloud.holder = tried.cloud.me
+        await tried.mover.acquire(None)
+        assert tried.cloud.moves == []
+
+
 async def test_robot_is_left_alone_once_it_refused_us(tmp_path: Path) -> None:
     async with trying(HetznerRobot(), tmp_path) as tried:
         tried.cloud.refuses = True
@@ -342,6 +458,15 @@ async def test_robot_is_left_alone_once_it_refused_us(tmp_path: Path) -> None:
             assert caught.value.pause == pytest.approx(600, abs=5)
         caught = await failed(tried, UnauthenticatedError)
         assert len(tried.asked) == 1
+
+
+async def test_a_service_that_says_our_header_back_shows_no_password(tmp_path: Path) -> None:
+    async with trying(HetznerRobot(), tmp_path) as tried:
+        await tried.mover.prepare()
+        header = tried.server.asked[-1].headers["authorization"]
+        tried.cloud.faults.append(Fault(HetznerRobot.first, Response(400, {"error": {"message": f"what is {header}"}})))
+        caught = await failed(tried, MoverError)
+        assert "what is Basic ***" in str(caught)
 
 
 async def test_robot_is_asked_again_with_another_password(tmp_path: Path) -> None:

@@ -90,6 +90,8 @@ async def test_a_credential_without_a_service_manager_says_what_to_write(monkeyp
         (b"s3cr3t\nmore", "no secret of one line"),
         (b"s3cr3t \xc3\xa4", "no secret of one line"),
         (b"s3cr3t" * 20000, "no secret of one line"),
+        (b"s3cr3t \n", "has a blank before or behind the secret; take it away"),
+        (b" s3cr3t", "has a blank before or behind the secret; take it away"),
     ],
 )
 async def test_a_file_that_holds_no_secret_is_named_and_its_content_is_not_shown(

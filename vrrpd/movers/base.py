@@ -124,6 +124,10 @@ class InvalidError(MoverError):
     """The request cannot succeed, ever: the thing does not exist, a value is wrong. No use in trying again."""
 
 
+class HalfDoneError(MoverError):
+    """It was taken from who had it and is refused here: nobody has it, so it is tried again, whatever the reason."""
+
+
 class ConflictError(MoverError):
     """A conditional change came too late: the thing is not in the state that was seen."""
 

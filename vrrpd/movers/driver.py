@@ -321,7 +321,7 @@ class MoverDriver:
                 if needs_a_person(error, wait):
                     self._tell.fail(f"could not be brought here: {error}")
                 mends_itself = not isinstance(error, InvalidError) or self._calls.unprepared
-            look_first = False
+            look_first = self._calls.loose
             if mends_itself:
                 await trio.sleep(wait)
             else:

@@ -11,12 +11,12 @@ from random import Random
 import trio
 
 from vrrpd.movers.base import Holder, InvalidError, MoverError
-from vrrpd.movers.calls import Calls
+from vrrpd.movers.calls import Calls, is_mine
 from vrrpd.movers.pace import sooner
 
 
 async def mended(calls: Calls, every_s: float, random: Random) -> None:
-    """Return when the service shows something else of the thing than now.
+    """Return when the service shows something else of the thing than now, or at once where it is here already.
 
     Args:
         calls: of the mover.
@@ -24,6 +24,8 @@ async def mended(calls: Calls, every_s: float, random: Random) -> None:
         random: for jitter.
     """
     picture = await _picture(calls)
+    if isinstance(picture, Holder) and is_mine(picture):
+        return
     while True:
         await trio.sleep(sooner(random, every_s))
         latest = await _picture(calls)

@@ -14,7 +14,14 @@ from collections import deque
 from math import inf
 from random import Random
 
-from vrrpd.movers.base import ForbiddenError, InvalidError, MoverError, ThrottledError, UnauthenticatedError
+from vrrpd.movers.base import (
+    ForbiddenError,
+    HalfDoneError,
+    InvalidError,
+    MoverError,
+    ThrottledError,
+    UnauthenticatedError,
+)
 
 WARM_EVERY_S = 30
 """How often a mover is prepared; less than the idle time after which a NAT forgets a connection."""
@@ -65,6 +72,8 @@ class Pace:
                 return error.pause
             case UnauthenticatedError():
                 return later(self._random, _CREDENTIALS_S) if self._before else 0
+            case HalfDoneError():
+                return later(self._random, min(_CREDENTIALS_S * doubled, _PERSON_S))
             case ForbiddenError() | InvalidError():
                 return later(self._random, _PERSON_S)
             case _:
@@ -77,10 +86,12 @@ class Pace:
 
 def needs_a_person(error: MoverError, wait: float) -> bool:
     """Whether trying again does not mend this; new credentials that may be tried at once (`wait` 0) may."""
-    return isinstance(error, ForbiddenError | InvalidError) or (isinstance(error, UnauthenticatedError) and wait > 0)
+    return isinstance(error, ForbiddenError | InvalidError | HalfDoneError) or (
+        isinstance(error, UnauthenticatedError) and wait > 0
+    )
 
 
-_FAMILIES = (ThrottledError, UnauthenticatedError, ForbiddenError, InvalidError)
+_FAMILIES = (ThrottledError, UnauthenticatedError, ForbiddenError, InvalidError, HalfDoneError)
 
 
 class Looks:

@@ -164,6 +164,8 @@ def _checked(place: Place, data: bytes) -> str:
         raise UnauthenticatedError(
             f"{place} holds no secret of one line of printable ASCII; put the secret alone there"
         )
+    if text != text.strip():
+        raise UnauthenticatedError(f"{place} has a blank before or behind the secret; take it away")
     return text.decode("ascii")
 
 

@@ -217,6 +217,8 @@ async def _read(response: httpx2.Response) -> bytes:
 
 def _reason(error: Exception) -> str:
     """Why, in a few plain words: of a chain of exceptions the innermost one that says something."""
+    if isinstance(error, httpx2.LocalProtocolError):  # which quotes the header that it does not like
+        return "the request is none that HTTP allows"
     said = type(error).__name__
     inner: BaseException | None = error
     while inner is not None:

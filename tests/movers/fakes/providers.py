@@ -63,7 +63,7 @@ class Provider:
         """How many actions fail."""
         self.moves: list[str] = []
         self._looks = 0
-        self._wanted: str | None = None
+        self._wanted: Callable[[], None] | None = None
         self._failed = False
 
     async def __call__(self, request: Request) -> Response:
@@ -98,7 +98,7 @@ class Provider:
 
     def begin(self, node: object) -> None:
         """An action that takes a while."""
-        self._looks, self._wanted, self._failed = 0, str(node), self.failing > 0
+        self._looks, self._wanted, self._failed = 0, (lambda: self.move(node)), self.failing > 0
         self.failing -= self._failed
 
     def look(self) -> str:
@@ -109,7 +109,7 @@ class Provider:
         if self._failed:
             return "failed"
         if self._wanted is not None:
-            self.move(self._wanted)
+            self._wanted()
             self._wanted = None
         return "done"
 
@@ -122,6 +122,9 @@ class Hetzner(Provider):
     kind, node_option = "hetzner", "server"
     options: ClassVar = {"floating_ip": "42"}
     first = "POST /v1/floating_ips/42/actions/assign"
+    unassign = "POST /v1/floating_ips/42/actions/unassign"
+    keeps = False
+    """It is not taken from who has it."""
 
     def metadata(self, request: Request) -> Response | None:
         return Response(200, "11\n") if request.path == "/hetzner/v1/metadata/instance-id" else None
@@ -130,8 +133,14 @@ class Hetzner(Provider):
         match str(request):
             case "GET /v1/floating_ips/42":
                 return Response(200, {"floating_ip": {"id": 42, "server": number(self.holder)}})
+            case self.unassign:
+                self.begin(None)
+                return Response(201, {"action": {"id": 7, "status": "running"}})
             case self.first:
                 assert type(request.json["server"]) is int
+                if self.holder is not None and (self.keeps or self.holder == str(request.json["server"])):
+                    code = "floating_ip_assigned"
+                    return Response(422, {"error": {"code": code, "message": "the floating IP is already assigned"}})
                 self.begin(request.json["server"])
                 return Response(201, {"action": {"id": 7, "status": "running"}})
             case "GET /v1/actions/7":

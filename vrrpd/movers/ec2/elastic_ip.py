@@ -2,7 +2,8 @@
 
 One call moves it (AssociateAddress), across availability zones too. It is associated with the network interface, never
 with the instance, which fails where that has more than one; with the interface's primary private address, or with the
-one that `private_ip` names.
+one that `private_ip` names. Only one public address can go with a private one: where another has that place, by which
+this node may reach EC2, the node is not ready, and nothing is displaced.
 
 With `takeover: compare` the association that was seen is undone first, by its own id, and the new one is made on
 condition that there is none: whoever was overtaken by another node is refused. Giving up works the same way, by the id
@@ -20,7 +21,7 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from vrrpd.config.model import for_node
 from vrrpd.config.scalars import Shorthand
-from vrrpd.movers.base import ConflictError, Holder, Host, InvalidError, Kind, Who
+from vrrpd.movers.base import ConflictError, HalfDoneError, Holder, Host, InvalidError, Kind, Who
 from vrrpd.movers.ec2.api import Call, Tree, change, numbered, question
 from vrrpd.movers.ec2.credentials import missing
 from vrrpd.movers.ec2.node import Node
@@ -84,12 +85,14 @@ class ElasticIp:
         self._public = ""
         self._steal: Call | None = None
         self._join: Call | None = None
+        self._freed = False  # undone by us, and not associated here yet
 
     async def prepare(self) -> None:
         """See `base.Mover`."""
         await self._node.prepare()
         address = await self._describe()
         self._public = address.text("publicIp")
+        await self._displaces_nothing()
         target = {"AllocationId": address.text("allocationId"), "NetworkInterfaceId": self._node.id}
         if self._private is not None:
             target["PrivateIpAddress"] = str(self._private)
@@ -119,7 +122,14 @@ class ElasticIp:
             return
         if seen.token is not None:
             await self._node.api.call(_undo(seen.token))
-        await self._node.api.call(self._join)
+            self._freed = True
+        try:
+            await self._node.api.call(self._join)
+        except InvalidError as error:
+            if not self._freed:
+                raise
+            raise HalfDoneError(f"nobody has it, and it is refused here: {error}") from None
+        self._freed = False
 
     async def release(self, seen: Holder) -> None:
         """See `base.Mover`."""
@@ -134,6 +144,16 @@ class ElasticIp:
     async def aclose(self) -> None:
         """See `base.Mover`."""
         await self._node.aclose()
+
+    async def _displaces_nothing(self) -> None:
+        own = await self._node.own(again=True)
+        target = own.primary if self._private is None else str(self._private)
+        there = own.public.get(target, self._public)
+        if there != self._public:
+            raise InvalidError(
+                f"it would displace {there} from {target}, by which this node may reach EC2; name a secondary address "
+                "of the network interface in 'private_ip'"
+            )
 
     async def _describe(self, *, fresh: bool = False) -> Tree:
         found = next((await self._node.api.call(self._who, fresh=fresh)).all("addressesSet/item"), None)
@@ -156,11 +176,9 @@ def rights(options: ElasticIpOptions) -> Rights:
     address = resource(options, "elastic-ip", [options.allocation_id or "*"])
     undoes = options.takeover == "compare" or options.release == "on_stop"
     changed = {*address, *interfaces(options), *resource(options, "instance", ["*"])}
-    needed = {"DescribeAddresses": EVERYTHING, "AssociateAddress": changed}
+    needed = {"DescribeAddresses": EVERYTHING, "DescribeNetworkInterfaces": EVERYTHING, "AssociateAddress": changed}
     if undoes:
         needed["DisassociateAddress"] = changed
-    if not named(network_interface_id=options.network_interface_id):
-        needed["DescribeNetworkInterfaces"] = EVERYTHING
     return needed
 
 

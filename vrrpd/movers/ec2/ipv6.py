@@ -20,7 +20,7 @@ from typing import Annotated, Any, Final, TypeAlias
 from pydantic import Field, TypeAdapter
 
 from vrrpd.config.scalars import Shorthand
-from vrrpd.movers.base import ConflictError, Holder, Host, InvalidError, Kind
+from vrrpd.movers.base import ConflictError, HalfDoneError, Holder, Host, InvalidError, Kind
 from vrrpd.movers.ec2.api import change, numbered
 from vrrpd.movers.ec2.credentials import missing
 from vrrpd.movers.ec2.node import Node
@@ -55,6 +55,7 @@ class Ipv6:
         self._node = Node(options, host)
         self._router = host.router
         self._subnet = Subnet(self._node, IPV6, chosen(options.ipv6_address, host.shared, 6))
+        self._freed = False  # taken off another by us, and not assigned here yet
 
     async def prepare(self) -> None:
         """See `base.Mover`."""
@@ -70,13 +71,12 @@ class Ipv6:
         """See `base.Mover`."""
         assert seen is None, "it compares nothing"
         try:
-            await self._take()
-        except (ConflictError, InvalidError):
-            before = dict(self._subnet.last)
-            await self._subnet.holder()
-            if self._subnet.last == before:  # not because of who has them
+            await self._take_as_it_is()
+        except InvalidError as error:
+            if not self._freed:
                 raise
-            await self._take()
+            raise HalfDoneError(f"nobody has it, and it is refused here: {error}") from None
+        self._freed = False
 
     async def release(self, seen: Holder) -> None:
         """See `base.Mover`; names our own network interface, and so does nothing where they have left it."""
@@ -91,6 +91,17 @@ class Ipv6:
         """See `base.Mover`."""
         await self._node.aclose()
 
+    async def _take_as_it_is(self) -> None:
+        """Take them from who had them at the last look, and where that is refused, from who has them now."""
+        try:
+            await self._take()
+        except (ConflictError, InvalidError):
+            before = dict(self._subnet.last)
+            await self._subnet.holder()
+            if self._subnet.last == before:  # not because of who has them
+                raise
+            await self._take()
+
     async def _take(self) -> None:
         """Take them off whoever had them at the last look, and assign those that we had not."""
         last = self._subnet.last
@@ -99,6 +110,7 @@ class Ipv6:
                 # Where it has them no more, the assignment will show whether anybody has.
                 with contextlib.suppress(InvalidError):
                     await self._unassign(interface, [a for a, having in last.items() if having == interface])
+                    self._freed = True
         missed = [address for address in self._subnet.addresses if last.get(address) != self._node.id]
         wanted = missed or self._subnet.addresses
         target = {"NetworkInterfaceId": self._node.id, **numbered("Ipv6Addresses", wanted)}

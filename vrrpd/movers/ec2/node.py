@@ -10,7 +10,7 @@ and only in our own network (VPC), since another may use the same addresses.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Final, Literal, TypeAlias
@@ -42,6 +42,7 @@ class Card:
         subnet: the part of that.
         primary: its first private address, which never leaves it.
         addresses: all of its private addresses, of both families.
+        public: private address -> the public one that goes with it.
         checked: it takes only what is for its own addresses (source/destination check).
     """
 
@@ -50,12 +51,15 @@ class Card:
     subnet: str
     primary: str
     addresses: frozenset[str]
+    public: Mapping[str, str]
     checked: bool
 
 
 def card(tree: Tree) -> Card:
     """The network interface that an item of DescribeNetworkInterfaces is."""
-    private = [part.text("privateIpAddress") for part in tree.all("privateIpAddressesSet/item")]
+    parts = [*tree.all("privateIpAddressesSet/item")]
+    private = [part.text("privateIpAddress") for part in parts]
+    public = {part.text("privateIpAddress"): part.text("association/publicIp") for part in parts}
     ipv6 = [str(IPv6Address(part.text("ipv6Address"))) for part in tree.all("ipv6AddressesSet/item")]
     return Card(
         tree.text("networkInterfaceId"),
@@ -63,6 +67,7 @@ def card(tree: Tree) -> Card:
         tree.text("subnetId"),
         tree.text("privateIpAddress"),
         frozenset([*private, *ipv6]),
+        {one: other for one, other in public.items() if other},
         tree.text("sourceDestCheck") == "true",
     )
 

@@ -101,12 +101,16 @@ class Credentials:
         exchange, place = auth.source.exchange, auth.place
         secret = None if place is None else await secrets.read(place, self._programs)
         if secret is not None:
-            self._service.hide(secret)
+            self._service.hide("secret", secret)
         if exchange is None:
             assert secret is not None, "a source is a place or an exchange"
-            return _as_header(auth, secret), float("inf")
-        token = await self._exchanged(exchange, secret)
-        return _as_header(auth, token), trio.current_time() + exchange.every / SECOND
+            header, due = _as_header(auth, secret), float("inf")
+        else:
+            header = _as_header(auth, await self._exchanged(exchange, secret))
+            due = trio.current_time() + exchange.every / SECOND
+        for value in header.values():
+            self._service.hide("header", value.removeprefix("Basic "))  # in which the password is in another spelling
+        return header, due
 
     async def _exchanged(self, exchange: Exchange, secret: str | None) -> str:
         """A token, for a secret or for being this machine."""
@@ -117,7 +121,7 @@ class Credentials:
         token = picked(reply, exchange.pick, "the token")
         if not token or not token.isascii() or not token.isprintable():
             raise UnauthenticatedError(f"the answer holds no token at {exchange.pick!r}; correct 'pick'")
-        self._service.hide(token)
+        self._service.hide("token", token)
         return token
 
 

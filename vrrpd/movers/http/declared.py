@@ -9,7 +9,7 @@
 
 A call has one verb with a URL, and may have `json` or `form`, `headers`, `ok` (refusals that are none) and `save` (what
 of the answer later calls need). A step of `acquire` may have `until` and `fail` (asked again `every` so often), and
-`if_held` (left out while nobody holds the thing).
+`if_held` (left out while nobody holds the thing) or `if_refused` (taken only where the service wants it freed first).
 
 Refused: a name that nobody saves, a secret in the file, a plain http URL to another machine, a change on condition
 (takeover `compare`, `release`) that sends no condition.
@@ -234,6 +234,11 @@ class Step(Call):
     if_held: Annotated[
         bool, scalars.switch(), Field(description="left out while nobody holds the thing (default false)")
     ] = False
+    if_refused: Annotated[
+        bool,
+        scalars.switch(),
+        Field(description="taken only after a refusal because another has it: floating_ip_assigned (default false)"),
+    ] = False
     until: dict[Pick, Template] = Field(
         default={}, description="path -> value that ends the waiting; the call is repeated until then (default: none)"
     )
@@ -369,7 +374,8 @@ class Api(_Keys):
             raise plain_error("two of the 'nodes' have the same id", "each has its own")
         if not any(step.changes for step in self.acquire):
             raise plain_error("nothing in 'acquire' changes anything", "write a post, put, patch or delete")
-        if [step.if_held for step in self.acquire] != sorted((step.if_held for step in self.acquire), reverse=True):
+        freeing = [step.if_held or step.if_refused for step in self.acquire]
+        if freeing != sorted(freeing, reverse=True):
             raise plain_error("a step with 'if_held' comes behind one without", "put those that make it free first")
         self._names_are_saved()
         if self.release_steps and not conditional(self.release_steps):

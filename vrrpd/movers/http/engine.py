@@ -5,16 +5,17 @@ the last answer about the holder said. `prepare` brings all three up to date, so
 at once, on the connection that the question about the holder keeps warm.
 
 A move of several changes (detach, attach) is never begun anew where it broke off: once the steps `if_held` are done
-nobody holds the thing, and the next attempt leaves them out. If what follows is refused then, somebody else was faster:
-a conflict, after which nothing is taken for known.
+nobody holds the thing, and the next attempt leaves them out. If what follows is refused then, somebody else may have
+been faster: a conflict. After that, and where it may be here already, the next attempt looks before it clears anything.
+What was cleared by us and is refused to us is with nobody: that is never left as it is (`HalfDoneError`).
 
 A call that is refused with 401 is made once more with a secret that was read again, if that is another one: the service
-did nothing, and a token may have been rotated.
+did nothing, and a token may have been rotated. No other call is repeated for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ import trio
 from vrrpd.config.model import for_node
 from vrrpd.movers.base import (
     ConflictError,
+    HalfDoneError,
     Holder,
     Host,
     InvalidError,
@@ -34,7 +36,7 @@ from vrrpd.movers.base import (
 )
 from vrrpd.movers.http.auth import Credentials
 from vrrpd.movers.http.declared import TOKEN, Api, Call, HttpCommon, Step, conditional
-from vrrpd.movers.http.service import Reply, Service, picked
+from vrrpd.movers.http.service import BusyError, Reply, Service, TakenError, picked
 from vrrpd.movers.http.templates import Template, Values
 from vrrpd.proto.timers import SECOND
 
@@ -62,7 +64,9 @@ class HttpMover:
         self._own = for_node(api.nodes, host.node)
         self._saved: dict[str, Any] = {}  # by the question about the holder
         self._last: tuple[float, Holder] | None = None  # when it was asked, on trio's clock, and the answer
-        self._held: bool | None = None
+        self._who: Who | None = None  # has it; UNKNOWN: a look comes before anything is cleared
+        self._refused = False  # because another has it
+        self._cleared = False  # by us, and not brought here yet
 
     async def prepare(self) -> None:
         """Have the secret, this node's id, and a connection that works."""
@@ -82,19 +86,21 @@ class HttpMover:
     async def acquire(self, seen: Holder | None) -> None:
         """Take the steps."""
         self._credentials.check()
-        try:
-            await self._acquire(seen)
-        except UnauthenticatedError as error:
-            if not await self._credentials.refresh():
-                raise self._credentials.refused(error) from None
-            try:
-                await self._acquire(seen)
-            except UnauthenticatedError as again:
-                raise self._credentials.refused(again) from None
+        self._values(seen)  # is it known what to send?
+        freeing = [step for step in self._api.acquire if step.if_held]
+        looked = False
+        if self._who in {Who.ME, Who.UNKNOWN} and any(step.if_held or step.if_refused for step in self._api.acquire):
+            looked = True
+            await self._ask(fresh=False)
+            if self._who is Who.ME:
+                return
+        if self._refused and self._who is not Who.NOBODY:
+            freeing += [step for step in self._api.acquire if step.if_refused]
+        await self._bring(freeing, self._values(seen), looked=looked)
 
     async def release(self, seen: Holder) -> None:
         """Give it up, if it still is as it was seen."""
-        self._last = self._held = None
+        self._last = self._who = None
         await self._walk(self._api.release_steps, self._values(seen))
 
     async def local_verify(self) -> bool | None:
@@ -131,7 +137,7 @@ class HttpMover:
         values: dict[str, Any] = {}
         reply = None
         for question in questions:
-            reply = await self._call(question, values)
+            reply = await self._service.call(question, values, self._credentials.header)
             _save(question, reply, values)
         assert reply is not None, "there is a question"
         own = picked(reply, questions[-1].pick, "the id of this node")
@@ -140,28 +146,31 @@ class HttpMover:
         return own
 
     async def _call(self, call: Call, values: Values, *, fresh: bool = False) -> Reply:
-        return await self._service.call(call, values, self._credentials.header, fresh=fresh)
+        """Call; once more where the secret is refused and is another one by now."""
+        try:
+            return await self._service.call(call, values, self._credentials.header, fresh=fresh)
+        except UnauthenticatedError as error:
+            if not await self._credentials.refresh():
+                raise self._credentials.refused(error) from None
+        try:
+            return await self._service.call(call, values, self._credentials.header, fresh=fresh)
+        except UnauthenticatedError as error:
+            raise self._credentials.refused(error) from None
 
     async def _ask(self, *, fresh: bool) -> Holder:
         """Ask who holds it."""
         self._credentials.check()
         question = self._api.holder
         values = {} if self._own is None else {"self": self._own}
-        try:
-            reply = await self._call(question, values, fresh=fresh)
-        except UnauthenticatedError as error:
-            if not await self._credentials.refresh():
-                raise self._credentials.refused(error) from None
-            try:
-                reply = await self._call(question, values, fresh=fresh)
-            except UnauthenticatedError as again:
-                raise self._credentials.refused(again) from None
+        reply = await self._call(question, values, fresh=fresh)
         if not reply.excused:
             _save(question, reply, self._saved)
         found = "" if reply.excused else picked(reply, question.pick, "the holder")
+        if not found and question.ok and not reply.excused:  # there it is, and it leads where no node's id can stand
+            found = f"something without {question.pick}"
         holder = self._named(found, None if reply.excused else self._saved.get(TOKEN))
         self._last = trio.current_time(), holder
-        self._held = holder.who is not Who.NOBODY
+        self._who = holder.who
         return holder
 
     def _named(self, found: str, token: Any) -> Holder:
@@ -177,40 +186,45 @@ class HttpMover:
                 return Holder(Who.PEER, found, name, token)
         return Holder(Who.FOREIGN, found, token=token)
 
-    async def _acquire(self, seen: Holder | None) -> None:
+    async def _bring(self, freeing: Sequence[Step], values: dict[str, Any], *, looked: bool) -> None:
         """Take the steps that are left to take."""
-        values = self._values(seen)
-        clearing = [step for step in self._api.acquire if step.if_held]
-        skipped = bool(clearing) and self._held is False
         self._last = None
-        if clearing and not skipped:
-            await self._walk(clearing, values)
-            self._held = False
+        skipped = bool(freeing) and self._who is Who.NOBODY
+        if freeing and not skipped:
+            self._cleared |= await self._walk(freeing, values)
+            self._who = Who.NOBODY
         try:
-            await self._walk([step for step in self._api.acquire if not step.if_held], values)
-        except InvalidError as error:
-            if not skipped:
-                raise
-            self._held = None
-            raise ConflictError(f"{error}; another node may have been faster") from None
-        self._held = True
+            await self._walk([step for step in self._api.acquire if not (step.if_held or step.if_refused)], values)
+        except (InvalidError, ConflictError, BusyError) as error:
+            self._who, self._refused = Who.UNKNOWN, isinstance(error, TakenError)
+            if self._refused and (await self._ask(fresh=False)).who is Who.ME:
+                return
+            if skipped and not looked:
+                raise ConflictError(f"{error}; another node may have been faster") from None
+            if self._cleared and isinstance(error, InvalidError):
+                raise HalfDoneError(f"nobody has it, and it is refused here: {error}") from None
+            raise
+        self._who, self._refused, self._cleared = Who.ME, False, False
 
-    async def _walk(self, steps: Iterable[Step], values: dict[str, Any]) -> None:
-        """Take some steps, one after the other."""
+    async def _walk(self, steps: Iterable[Step], values: dict[str, Any]) -> bool:
+        """Take some steps, one after the other; whether the service accepted a change."""
         changed = False
         for step in steps:
             if any(values.get(name, "") is None for name in step.needs):
                 continue  # the call before was excused, and there is nothing to look at
             try:
                 reply = await self._taken(step, values)
-            except (_MoveFailedError, UnauthenticatedError):
+            except _MoveFailedError:
                 raise
             except MoverError as error:
-                if changed and not step.changes:
+                if changed and (not step.changes or isinstance(error, UnauthenticatedError)):
                     raise OutcomeUnknownError(f"how it ended cannot be seen: {error}") from None
+                if changed and isinstance(error, InvalidError):
+                    raise HalfDoneError(f"a part of it is done, and the rest is refused: {error}") from None
                 raise
-            changed = changed or step.changes
+            changed = changed or (step.changes and not reply.excused)
             _save(step, reply, values)
+        return changed
 
     async def _taken(self, step: Step, values: Values) -> Reply:
         """Take one step; look again where it says so."""

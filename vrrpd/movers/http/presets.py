@@ -57,7 +57,8 @@ class Hetzner(Preset):
     server: Numbers = Field(default={}, description="node -> number of its server (default: from the metadata service)")
 
     def declaration(self) -> dict[str, Any]:
-        """As the Hetzner Cloud API has it."""
+        """As the Hetzner Cloud API has it: moved in one change, and made free first only where it refuses that."""
+        done = {"until": {"action.status": "success"}, "fail": {"action.status": "error"}}
         return {
             "base": "https://api.hetzner.cloud/v1",
             "auth": {"bearer": str(self.token)},
@@ -65,15 +66,17 @@ class Hetzner(Preset):
             "holder": {"get": f"/floating_ips/{self.floating_ip}", "pick": "floating_ip.server"},
             "acquire": [
                 {
+                    "post": f"/floating_ips/{self.floating_ip}/actions/unassign",
+                    "if_refused": "true",
+                    "save": {"unassigning": "action.id"},
+                },
+                {"get": "/actions/{unassigning}", "if_refused": "true", **done},
+                {
                     "post": f"/floating_ips/{self.floating_ip}/actions/assign",
                     "json": {"server": "{self|int}"},
                     "save": {"action": "action.id"},
                 },
-                {
-                    "get": "/actions/{action}",
-                    "until": {"action.status": "success"},
-                    "fail": {"action.status": "error"},
-                },
+                {"get": "/actions/{action}", **done},
             ],
         }
 

@@ -6,7 +6,7 @@ a status code means:
     401                  the credentials are refused
     403                  not allowed; where the answer speaks of a rate, as 429
     429, 503 with a time too many calls
-    409, 412             the thing is not as it was thought
+    409, 412             the thing is not as it was thought; also where the answer says that somebody has it
     other 4xx            wrong, for good; where the answer speaks of something that is still going on, not now
     5xx                  not now; 502 and 504 behind a change: nobody knows
 
@@ -19,10 +19,12 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import chain
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -44,7 +46,10 @@ from vrrpd.movers.web import Answer, Web, is_near
 from vrrpd.proto.timers import SECOND
 
 _RATE: Final = re.compile(rb"rate.?limit|quota.?exceeded|too.?many.?requests", re.IGNORECASE)
-_BUSY: Final = re.compile(rb"in.?progress|pending|locked", re.IGNORECASE)
+_BUSY: Final = re.compile(
+    rb"in.?progress|still.?processing|pending|not.?ready|already attached|(\b|_)locked\b", re.IGNORECASE
+)
+_TAKEN: Final = re.compile(rb"floating_ip_assigned")
 _SAID: Final = (
     "error.message",
     "errors.0.reason",
@@ -54,7 +59,16 @@ _SAID: Final = (
     "error",
     "id",
 )
+_REMEMBERED: Final = 3  # values of one secret: a late answer may still speak of the one before
 _SAID_LIMIT: Final = 160  # characters of what a service says that go into an error
+
+
+class BusyError(UnavailableError):
+    """Something is still going on with the thing; what, a look may show."""
+
+
+class TakenError(ConflictError):
+    """It is not given to us while another has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +112,18 @@ class Service:
         self._call_s = call_timeout / SECOND
         self._connect_timeout = connect_timeout
         self._webs: dict[str, Web] = {}
-        self._hidden: set[str] = set()
+        self._hidden: dict[str, deque[str]] = {}
 
-    def hide(self, secret: str) -> None:
-        """Have a text taken out of every error from now on."""
-        self._hidden.add(secret)
+    def hide(self, what: str, secret: str) -> None:
+        """Have a text taken out of every error from now on.
+
+        Args:
+            what: names what it is; of each, the latest few are known, as tokens are replaced every few minutes.
+            secret: the text.
+        """
+        known = self._hidden.setdefault(what, deque(maxlen=_REMEMBERED))
+        if secret not in known:
+            known.append(secret)
 
     async def call(self, call: Call, values: Values, auth: Mapping[str, str], *, fresh: bool = False) -> Reply:
         """Make one call.
@@ -184,7 +205,7 @@ class Service:
         """What the service says about its refusal, as the end of a sentence; "" where it says nothing."""
         document = _document(answer)
         found = next((text for path in _SAID if isinstance(text := dig(document, path), str) and text), "")
-        for secret in self._hidden:
+        for secret in chain.from_iterable(self._hidden.values()):
             found = found.replace(secret, "***")
         found = " ".join(found.split())
         found = found if found.isprintable() else ascii(found)
@@ -201,7 +222,9 @@ def _refused(answer: Answer, text: str) -> MoverError:
         case 412:
             return ConflictError(text)
         case _ if _BUSY.search(answer.body):
-            return UnavailableError(text)
+            return BusyError(text)
+        case _ if _TAKEN.search(answer.body):
+            return TakenError(text)
         case 409:
             return ConflictError(text)
         case _:
