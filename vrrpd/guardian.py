@@ -162,7 +162,7 @@ class _Guardian:
             ready = dict(self._events.poll(self._until_next_look()))
             open_still = self._read()
             if self._agent in ready or (not open_still and self._dies()):
-                if (self._addresses or self._routes) and not _another_agent():
+                if self._holding() and not _another_agent():
                     self._hand_over()
                 return
             if not open_still:
@@ -179,8 +179,12 @@ class _Guardian:
         left = self._words[STAMP] + self._words[LIMIT] - time.monotonic_ns()
         return min(max(math.ceil(left / 1_000_000), 0), round(LONGEST_PAUSE * 1000))
 
+    def _holding(self) -> bool:
+        """Whether the agent has anything that is to be let go; a role without addresses is something, too."""
+        return bool(self._addresses or self._routes or any(cover.zeros for cover in self._covers.values()))
+
     def _guarding(self) -> bool:
-        return bool(self._addresses or self._routes) and not self._words[ACTED]
+        return self._holding() and not self._words[ACTED]
 
     def _stale(self) -> bool:
         return self._guarding() and time.monotonic_ns() - self._words[STAMP] > self._words[LIMIT]
