@@ -60,6 +60,7 @@ def make(programs: LauncherClient) -> Make:
             programs=programs,
             routes=nothing,
             port=nothing,
+            watch=nothing,
         )
         return ExecMover(options, host)
 
@@ -191,7 +192,7 @@ async def test_the_script_of_the_example_moves_the_name_of_the_holder(programs: 
     command = ["/bin/sh", "-c", script, "move-by-file", f"{tmp_path}/holder"]
     options = OPTIONS.validate_python({"command": command, "user": "root"})
     one, two = (
-        ExecMover(options, Host(name, "web", (), (), PEERS, lambda: None, programs, nothing, nothing))
+        ExecMover(options, Host(name, "web", (), (), PEERS, lambda: None, programs, nothing, nothing, nothing))
         for name in ("lb1", "lb2")
     )
     assert (await one.holder()).who is Who.NOBODY

@@ -15,6 +15,7 @@ import trio
 import trio.testing
 from pydantic import ValidationError
 
+from tests.movers.unwatched import Unwatched
 from vrrpd.errors import VrrpdError
 from vrrpd.linux.ports import Ports, listen, listening, refuse
 from vrrpd.movers import probe
@@ -32,7 +33,9 @@ def free_port() -> int:
 
 def host_with(ports: Ports) -> Host:
     nothing: Any = None
-    return Host("lb1", "web", (IPv4Address("10.0.0.1"),), (), (), lambda: None, nothing, nothing, ports.port)
+    return Host(
+        "lb1", "web", (IPv4Address("10.0.0.1"),), (), (), lambda: None, nothing, nothing, ports.port, Unwatched()
+    )
 
 
 @asynccontextmanager

@@ -66,7 +66,7 @@ def table() -> Table:
 def mover_of(table: Table, options: object, interface: str | None = "eth0") -> RouteMover:
     nothing: Any = None
     card = Interface(interface, 2, "02:00:00:00:00:01") if interface else None
-    host = Host("lb1", "web", (), (), (), lambda: card, nothing, table, nothing)
+    host = Host("lb1", "web", (), (), (), lambda: card, nothing, table, nothing, nothing)
     return RouteMover(OPTIONS.validate_python(options), host)
 
 

@@ -77,7 +77,7 @@ class Moving(Protocol):
 
     @property
     def local(self) -> bool:
-        """What it moves is on this host: it stays for as long as the addresses do, also while the role is handed over."""
+        """What it moves is on this host: it stays for as long as the addresses do, also in a hand-over."""
         ...
 
     @property
