@@ -135,7 +135,10 @@ async def test_why_it_failed_is_the_last_line(make: Make, said: str, kind: type[
     assert (type(error), str(error)) == (kind, text)
 
 
-@pytest.mark.parametrize(("after", "seconds"), [("2.5", 2.5), ('"soon"', None)])
+@pytest.mark.parametrize(
+    ("after", "seconds"),
+    [("2.5", 2.5), ('"soon"', None), ("1" + "0" * 400, None), ("NaN", None), ("-1", None), ("true", None)],
+)
 async def test_who_throttles_may_say_for_how_long(make: Make, after: str, seconds: float | None) -> None:
     error = await failure(make(f"""echo '{{"error": "throttled", "retry_after": {after}}}'; exit 1"""))
     assert isinstance(error, ThrottledError)

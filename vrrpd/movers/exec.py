@@ -29,6 +29,7 @@ session at the end of its time (`timeout`), and when the role is lost while it r
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Self, cast
 
@@ -171,9 +172,17 @@ def _failure(verb: str, finished: Finished) -> MoverError:
         return UnavailableError(f"{verb}: {finished}")
     detail = one_line(str(said.get("detail") or f"exit {finished.status}"))
     if kind is ThrottledError:
-        after = said.get("retry_after")
-        return ThrottledError(f"{verb}: {detail}", float(after) if isinstance(after, int | float) else None)
+        return ThrottledError(f"{verb}: {detail}", _seconds(said.get("retry_after")))
     return kind(f"{verb}: {detail}")
+
+
+def _seconds(value: object) -> float | None:
+    """A number of seconds as a program may print it, which can be any; None where it is none to wait for."""
+    try:
+        seconds = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else -1
+    except OverflowError:
+        return None
+    return seconds if 0 <= seconds < math.inf else None
 
 
 def _environment(host: Host) -> dict[str, str]:
