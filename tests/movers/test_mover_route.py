@@ -17,7 +17,6 @@ from vrrpd.movers.base import (
     Holder,
     Host,
     Interface,
-    InvalidError,
     MoverError,
     Serving,
     UnavailableError,
@@ -132,7 +131,7 @@ async def test_without_a_device_and_a_gateway_it_is_on_the_link_of_the_router(ta
     ("refusal", "kind"),
     [
         (errno.EPERM, ForbiddenError),
-        (errno.EEXIST, InvalidError),
+        (errno.EEXIST, ForbiddenError),
         (errno.ENETUNREACH, UnavailableError),
         (errno.ENODEV, UnavailableError),
         (errno.EINVAL, UnavailableError),
