@@ -51,8 +51,8 @@ class _Machine:
     def refuses(self, who: str) -> None:
         raise NotImplementedError(who)
 
-    async def present(self, route: Route) -> bool:
-        raise NotImplementedError(route)
+    async def present(self, *routes: Route) -> bool:
+        raise NotImplementedError(routes)
 
     def port(self, host: str, port: int) -> socket.socket:
         raise NotImplementedError(host, port)

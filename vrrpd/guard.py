@@ -71,7 +71,7 @@ class Guard:
         self._channel: socket.socket | None = None
         self._covers: dict[str, Cover] = {}
         self._addresses: set[tuple[int, str]] = set()
-        self._routes: list[str] = []
+        self._routes: dict[str, None] = {}  # an ordered set
         self._listeners: dict[str, socket.socket] = {}
 
     @property
@@ -109,10 +109,15 @@ class Guard:
         self._addresses.difference_update(addresses)
         self._tell({"gone": addresses})
 
-    def routes(self, removals: Sequence[bytes]) -> None:
-        """The netlink requests, without an answer, that take away all routes of ours; told before one is added."""
-        self._routes = [each.hex() for each in removals]
-        self._tell({"routes": self._routes})
+    def route(self, removal: bytes) -> None:
+        """The netlink request, without an answer, that takes away a route of ours; told before that is added."""
+        self._routes[removal.hex()] = None
+        self._tell({"routes": [removal.hex()]})
+
+    def route_gone(self, removal: bytes) -> None:
+        """The route of this request is not there any more."""
+        self._routes.pop(removal.hex(), None)
+        self._tell({"route gone": removal.hex()})
 
     def listens(self, who: str, listener: socket.socket) -> None:
         """A port is to accept connections: the guardian has that end when we cannot. The socket stays the caller's."""
@@ -150,7 +155,7 @@ class Guard:
                 self._tell(_message(who, cover))
             covered = {each for cover in self._covers.values() for each in cover.addresses}
             self._tell({"cover": "", **_NOTHING, "addresses": sorted(self._addresses - covered)})
-            self._tell({"routes": self._routes})
+            self._tell({"routes": [*self._routes]})
             for who, listener in self._listeners.items():
                 self._tell({"listens": who}, listener)
             looks, missed = self._words[LOOKS], 0

@@ -145,7 +145,7 @@ class _Guardian:
         self._agent = agent
         self._covers: dict[str, _Cover] = {}
         self._addresses: set[Address] = set()
-        self._routes: list[bytes] = []  # the requests that remove them
+        self._routes: dict[bytes, None] = {}  # the requests that remove them, as an ordered set
         self._listeners: dict[str, socket.socket] = {}
         self._senders = {
             domain: sender for domain in (socket.AF_INET, socket.AF_INET6) if (sender := _sender(domain)) is not None
@@ -229,7 +229,9 @@ class _Guardian:
             case {"gone": addresses}:
                 self._addresses -= {_address(*each) for each in addresses}
             case {"routes": requests}:
-                self._routes = [bytes.fromhex(each) for each in requests]
+                self._routes.update((bytes.fromhex(each), None) for each in requests)
+            case {"route gone": request}:
+                self._routes.pop(bytes.fromhex(request), None)
             case _:
                 raise AssertionError(message)
 

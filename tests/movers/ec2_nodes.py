@@ -40,8 +40,8 @@ class Nothing:
     async def remove(self, route: Any) -> None:
         raise NotImplementedError(route)
 
-    async def present(self, route: Any) -> bool:
-        raise NotImplementedError(route)
+    async def present(self, *routes: Any) -> bool:
+        raise NotImplementedError(routes)
 
 
 def mac(node: str) -> str:

@@ -48,9 +48,9 @@ class Table:
         if route in self.there:
             self.there.remove(route)
 
-    async def present(self, route: Route) -> bool:
+    async def present(self, *routes: Route) -> bool:
         self._judge()
-        return route in self.there
+        return all(route in self.there for route in routes)
 
     def _judge(self) -> None:
         if self.refusal:

@@ -75,8 +75,8 @@ class _Looking:
     async def remove(self, route: Route) -> None:
         raise AssertionError(f"nothing is changed: {route}")
 
-    async def present(self, route: Route) -> bool:
-        del route
+    async def present(self, *routes: Route) -> bool:
+        del routes
         return False
 
 

@@ -288,8 +288,8 @@ class Routes(Protocol):
         """
         ...
 
-    async def present(self, route: Route) -> bool:
-        """Whether it is there, as we would put it, and ours.
+    async def present(self, *routes: Route) -> bool:
+        """Whether all of them are there, as we would put them, and ours.
 
         Raises:
             linux.netlink.NetlinkError: the kernel cannot be asked.

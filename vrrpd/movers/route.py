@@ -191,7 +191,7 @@ class RouteMover:
 
     async def _all_there(self) -> bool:
         try:
-            return all([await self._host.routes.present(route) for route in self._routes()])
+            return await self._host.routes.present(*self._routes())
         except NetlinkError as error:
             raise UnavailableError(f"the routes cannot be read: {error}") from error
 

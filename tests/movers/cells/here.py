@@ -39,9 +39,9 @@ class Table:
         await self._judge("remove")
         self.there = [each for each in self.there if each != route]
 
-    async def present(self, route: Route) -> bool:
+    async def present(self, *routes: Route) -> bool:
         await self._judge("present")
-        return route in self.there
+        return all(route in self.there for route in routes)
 
     async def _judge(self, what: str) -> None:
         await trio.lowlevel.checkpoint()
