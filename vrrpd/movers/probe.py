@@ -56,7 +56,7 @@ _LISTEN = re.compile(r"(?:(?:\[(?P<v6>[^\]]*)\]|(?P<v4>[^:\[\]]*)):)?(?P<port>[0
 
 def _listen() -> Scalar:
     """A port, for all addresses of this host, or `ADDRESS:PORT`."""
-    form = "write a port such as 8080, or 10.0.0.11:8080 or [fd00::11]:8080"
+    form = "write a port such as 8080, or a shared address with it: 10.0.0.100:8080 or [fd00::100]:8080"
 
     def read(text: str) -> tuple[str, int]:
         found = _LISTEN.fullmatch(text)
@@ -106,7 +106,7 @@ class ProbeOptions(CommonOptions):
     listen: Annotated[
         tuple[str, int],
         _listen(),
-        Field(description="the port that answers, on all addresses of this host, or ADDRESS:PORT"),
+        Field(description="the port that answers, on all addresses of this host, or ADDRESS:PORT of a shared one"),
     ]
     protocol: Annotated[
         Literal["tcp", "http"],
