@@ -45,8 +45,14 @@ class _Machine:
     async def remove(self, route: Route) -> None:
         raise NotImplementedError(route)
 
-    async def present(self, route: Route) -> bool:
-        raise NotImplementedError(route)
+    def listens(self, who: str, listener: socket.socket) -> None:
+        raise NotImplementedError(who, listener)
+
+    def refuses(self, who: str) -> None:
+        raise NotImplementedError(who)
+
+    async def present(self, *routes: Route) -> bool:
+        raise NotImplementedError(routes)
 
     def port(self, host: str, port: int) -> socket.socket:
         raise NotImplementedError(host, port)
@@ -86,7 +92,7 @@ def test_an_example_resolves_on_each_of_its_nodes_and_its_checks_and_movers_can_
             build(check.kind, check.options, Host(_Machine(), _Machine()))
         for each in spec.movers:
             machine = _Machine()
-            mover(each, spec.node, lambda: None, programs=machine, routes=machine, port=machine.port)
+            mover(each, spec.node, lambda: None, programs=machine, routes=machine, port=machine.port, watch=machine)
 
 
 def test_the_smallest_example_has_five_lines() -> None:

@@ -138,7 +138,7 @@ async def _agent(
     guard: Guard,
     ports: Ports,
 ) -> None:
-    runtime = Runtime(kernel, _movers(spec.node, programs, ports))
+    runtime = Runtime(kernel, _movers(spec.node, programs, ports, guard))
     drains = Drains(state, runtime, partial(datetime.now, UTC))
     runtime.drained_from_the_start = drains.holds
     started = runtime.now()
@@ -197,12 +197,12 @@ async def _check(runtime: Runtime, host: Host, spec: CheckSpec, offset: int) -> 
     await run_check(spec.name, check, timing, report, wall=wall, offset=offset)
 
 
-def _movers(node: str, programs: LauncherClient, ports: Ports) -> MakeMover:
+def _movers(node: str, programs: LauncherClient, ports: Ports, guard: Guard) -> MakeMover:
     """How a router comes by its movers: what knows one service, and what drives it."""
 
     def make(runtime: Runtime, router: Router, spec: MoverSpec, changed: Callable[[], None]) -> MoverDriver:
         card = partial(_card, router, spec.router)
-        made = mover(spec, node, card, programs=programs, routes=runtime.routes, port=ports.port)
+        made = mover(spec, node, card, programs=programs, routes=runtime.routes, port=ports.port, watch=guard)
         peers = {peer.name: (peer.priority, peer.addresses[0]) for peer in spec.peers}
         names = {peer.name: peer.addresses for peer in spec.peers}
 

@@ -71,7 +71,8 @@ class Guard:
         self._channel: socket.socket | None = None
         self._covers: dict[str, Cover] = {}
         self._addresses: set[tuple[int, str]] = set()
-        self._routes: list[str] = []
+        self._routes: dict[str, None] = {}  # an ordered set
+        self._listeners: dict[str, socket.socket] = {}
 
     @property
     def acted(self) -> bool:
@@ -80,6 +81,7 @@ class Guard:
 
     def resume(self) -> None:
         """We have dropped everything: from now on the guardian watches again."""
+        self._listeners.clear()  # it has refused on them, and given them back
         self._words[ACTED] = 0
 
     def stamp(self, now: int) -> None:
@@ -107,10 +109,26 @@ class Guard:
         self._addresses.difference_update(addresses)
         self._tell({"gone": addresses})
 
-    def routes(self, removals: Sequence[bytes]) -> None:
-        """The netlink requests, without an answer, that take away all routes of ours; told before one is added."""
-        self._routes = [each.hex() for each in removals]
-        self._tell({"routes": self._routes})
+    def route(self, removal: bytes) -> None:
+        """The netlink request, without an answer, that takes away a route of ours; told before that is added."""
+        self._routes[removal.hex()] = None
+        self._tell({"routes": [removal.hex()]})
+
+    def route_gone(self, removal: bytes) -> None:
+        """The route of this request is not there any more."""
+        self._routes.pop(removal.hex(), None)
+        self._tell({"route gone": removal.hex()})
+
+    def listens(self, who: str, listener: socket.socket) -> None:
+        """A port is to accept connections: the guardian has that end when we cannot. The socket stays the caller's."""
+        if who not in self._listeners:
+            self._listeners[who] = listener
+            self._tell({"listens": who}, listener)
+
+    def refuses(self, who: str) -> None:
+        """It accepts none any more."""
+        if self._listeners.pop(who, None):
+            self._tell({"refuses": who})
 
     async def run(self) -> Never:
         """See to it that there is a guardian, until cancelled."""
@@ -137,7 +155,9 @@ class Guard:
                 self._tell(_message(who, cover))
             covered = {each for cover in self._covers.values() for each in cover.addresses}
             self._tell({"cover": "", **_NOTHING, "addresses": sorted(self._addresses - covered)})
-            self._tell({"routes": self._routes})
+            self._tell({"routes": [*self._routes]})
+            for who, listener in self._listeners.items():
+                self._tell({"listens": who}, listener)
             looks, missed = self._words[LOOKS], 0
             while missed < _MISSED:
                 with trio.move_on_after(LONGEST_PAUSE) as pause:
@@ -154,11 +174,11 @@ class Guard:
         finally:
             self.pid = self._channel = None
 
-    def _tell(self, message: Mapping[str, Any]) -> None:
+    def _tell(self, message: Mapping[str, Any], *handed: socket.socket) -> None:
         if self._channel is None:
             return
         try:
-            self._channel.send(json.dumps(message).encode())
+            socket.send_fds(self._channel, [json.dumps(message).encode()], [each.fileno() for each in handed])
         except OSError as error:  # full: it hangs; or it has ended, which `run` sees, too
             _log.error("the guardian takes no messages (%s)", error.strerror)
             self._channel.shutdown(socket.SHUT_RDWR)

@@ -14,6 +14,9 @@ is in memory, and another one, after killing it, when it dies or looks no more. 
   guardian is quick: it writes its word, says priority 0 twice within 2 ms, removes the addresses. An agent that wakes
   up reads the word before it does anything else, drops everything, and takes the word back: the watch goes on.
 
+A port that answers a health probe goes first, before any word: the kernel completes connections for an agent that
+hangs, and a load balancer would go on sending to it. The guardian has such a socket only while it accepts connections.
+
 What it removes, addresses and then routes, carries our tag and was named by the agent. Advertisements come from the
 agent encoded, the IP header is added here: a raw socket of IPPROTO_RAW hears nothing, so a host whose agent is gone
 goes on answering "protocol unreachable", which tells its peers the truth. Only while it waits for a successor does it
@@ -142,7 +145,8 @@ class _Guardian:
         self._agent = agent
         self._covers: dict[str, _Cover] = {}
         self._addresses: set[Address] = set()
-        self._routes: list[bytes] = []  # the requests that remove them
+        self._routes: dict[bytes, None] = {}  # the requests that remove them, as an ordered set
+        self._listeners: dict[str, socket.socket] = {}
         self._senders = {
             domain: sender for domain in (socket.AF_INET, socket.AF_INET6) if (sender := _sender(domain)) is not None
         }
@@ -162,7 +166,7 @@ class _Guardian:
             ready = dict(self._events.poll(self._until_next_look()))
             open_still = self._read()
             if self._agent in ready or (not open_still and self._dies()):
-                if (self._addresses or self._routes) and not _another_agent():
+                if self._holding() and not _another_agent():
                     self._hand_over()
                 return
             if not open_still:
@@ -179,8 +183,12 @@ class _Guardian:
         left = self._words[STAMP] + self._words[LIMIT] - time.monotonic_ns()
         return min(max(math.ceil(left / 1_000_000), 0), round(LONGEST_PAUSE * 1000))
 
+    def _holding(self) -> bool:
+        """Whether the agent has anything that is to be let go; a role without addresses is something, too."""
+        return bool(self._addresses or self._routes or any(cover.zeros for cover in self._covers.values()))
+
     def _guarding(self) -> bool:
-        return bool(self._addresses or self._routes) and not self._words[ACTED]
+        return self._holding() and not self._words[ACTED]
 
     def _stale(self) -> bool:
         return self._guarding() and time.monotonic_ns() - self._words[STAMP] > self._words[LIMIT]
@@ -197,17 +205,22 @@ class _Guardian:
         """Take what the agent has said; False where it will say nothing any more."""
         while True:
             try:
-                packet = self._channel.recv(PACKET_LIMIT)
+                packet, descriptors, _, _ = socket.recv_fds(self._channel, PACKET_LIMIT, 1)
             except BlockingIOError:
                 return True
             except ConnectionError:
                 return False
             if not packet:
                 return False
-            self._take(json.loads(packet))
+            self._take(json.loads(packet), [socket.socket(fileno=each) for each in descriptors])
 
-    def _take(self, message: dict[str, Any]) -> None:
+    def _take(self, message: dict[str, Any], handed: list[socket.socket]) -> None:
         match message:
+            case {"listens": who}:
+                self._listeners.update((who, each) for each in handed)
+            case {"refuses": who}:
+                if who in self._listeners:
+                    self._listeners.pop(who).close()
             case {"cover": who, **what}:
                 self._covers[who] = _cover(**what)
                 self._addresses |= self._covers[who].addresses
@@ -216,7 +229,9 @@ class _Guardian:
             case {"gone": addresses}:
                 self._addresses -= {_address(*each) for each in addresses}
             case {"routes": requests}:
-                self._routes = [bytes.fromhex(each) for each in requests]
+                self._routes.update((bytes.fromhex(each), None) for each in requests)
+            case {"route gone": request}:
+                self._routes.pop(bytes.fromhex(request), None)
             case _:
                 raise AssertionError(message)
 
@@ -225,6 +240,7 @@ class _Guardian:
     def _let_go(self) -> None:
         """The agent is frozen: speak for it, and remove what it holds, unless it wakes up meanwhile."""
         self._words[ACTED] = 1
+        self._refuse()
         self._say_zeros()
         time.sleep(_REPEAT)
         if self._words[ACTED]:
@@ -235,6 +251,7 @@ class _Guardian:
     def _hand_over(self) -> None:
         """The agent is dead: as in a planned stop, the addresses stay until the successor speaks."""
         self._words[ACTED] = 1
+        self._refuse()
         waiting = {listener: cover for cover in self._covers.values() if (listener := _listener(cover)) is not None}
         self._say_zeros()
         time.sleep(_REPEAT)
@@ -252,6 +269,14 @@ class _Guardian:
             done = [listener for listener in waiting if until[listener] <= now]
             self._remove({each for listener in done for each in waiting.pop(listener).addresses})
         self._remove_routes()
+
+    def _refuse(self) -> None:
+        """Have the kernel refuse connections on the ports of health probes; they stay bound while the agent lives."""
+        for each in self._listeners.values():
+            with contextlib.suppress(OSError):  # ENOTCONN: it does not listen
+                each.shutdown(socket.SHUT_RD)
+            each.close()
+        self._listeners.clear()
 
     def _say_zeros(self) -> None:
         for cover in self._covers.values():

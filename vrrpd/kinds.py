@@ -14,7 +14,7 @@ from vrrpd.checks import registry as checks
 from vrrpd.config import CheckSpec, Kinds, MoverSpec
 from vrrpd.errands import Programs
 from vrrpd.movers import registry as movers
-from vrrpd.movers.base import Host, Interface, Mover, Routes
+from vrrpd.movers.base import Host, Interface, Mover, Routes, Watch
 
 
 def kinds() -> Kinds:
@@ -49,6 +49,7 @@ def mover(
     programs: Programs,
     routes: Routes,
     port: Callable[[str, int], socket.socket],
+    watch: Watch,
 ) -> Mover:
     """Make a mover; opens nothing and does not block.
 
@@ -59,6 +60,7 @@ def mover(
         programs: runs programs, and opens files.
         routes: changes routes.
         port: gives the sockets that were bound for it (`ports`).
+        watch: guards those that accept connections.
     """
     host = Host(
         node=node,
@@ -70,5 +72,6 @@ def mover(
         programs=programs,
         routes=routes,
         port=port,
+        watch=watch,
     )
     return movers.KINDS[spec.kind].build(spec.options, host)

@@ -7,9 +7,17 @@ import pytest
 from vrrpd.config import read
 from vrrpd.kinds import kinds
 
-_HEAD = "nodes: {lb1: 10.0.0.11, lb2: 10.0.0.12}\nrouters:\n  web:\n    vrid: 51\n    movers:\n"
+_HEAD = """\
+nodes: {lb1: 10.0.0.11, lb2: 10.0.0.12}
+routers:
+  web:
+    vrid: 51
+    addresses: [10.0.0.100]
+    movers:
+"""
 _EC2 = "ec2-elastic-ip: {allocation_id: eipalloc-1"
 _HETZNER = "hetzner: {floating_ip: 42, token: file:/run/token"
+_ALONE = "write the port alone, 80, or a shared address before it"
 _MOVED = "already; keep one of them; routers that move together stand in one group under 'groups'"
 
 
@@ -42,6 +50,11 @@ _MOVED = "already; keep one of them; routers that move together stand in one gro
             [f"{_HETZNER}}}", f"{_HETZNER}, deadline: 1m}}"],
             [f"the floating ip 42 is moved by 'hetzner' of router 'web' {_MOVED}"],
         ),
+        (['probe: "10.0.0.100:80"', 'probe: "127.0.0.1:81"', 'probe: "[::]:82"'], []),
+        (
+            ['probe: "10.0.0.12:80"'],
+            [f"10.0.0.12 is lb2's own address, so no other node can answer there; {_ALONE}"],
+        ),
         (
             ["probe: 80", "probe: {listen: 80, protocol: http}"],
             [f"port 80 is moved by 'probe' of router 'web' {_MOVED}"],
@@ -54,9 +67,18 @@ def test_what_only_the_kind_and_the_nodes_together_show(movers: list[str], said:
     assert [mistake.text for mistake in read(str(path), kinds()).mistakes] == said
 
 
+def test_an_address_that_the_file_does_not_know_is_odd(tmp_path: Path) -> None:
+    path = tmp_path / "vrrpd.yaml"
+    path.write_text(f"{_HEAD}      - probe: 10.0.0.9:80\n")
+    file = read(str(path), kinds())
+    assert file.mistakes == ()
+    [warning] = file.warnings
+    assert warning.text.startswith("10.0.0.9 is neither an address of a node nor one that router 'web' shares; write")
+
+
 def test_the_place_of_a_secret_is_asked_for_and_the_secret_not_shown(tmp_path: Path) -> None:
     path = tmp_path / "vrrpd.yaml"
     path.write_text(f"{_HEAD}      - hetzner: {{floating_ip: 42, token: hunter2hunter2}}\n")
     [mistake] = read(str(path), kinds()).mistakes
-    assert (mistake.line, mistake.column) == (6, 43)
+    assert (mistake.line, mistake.column) == (7, 43)
     assert "hunter2" not in mistake.text

@@ -23,6 +23,12 @@ defaults: {advert_interval: %s}
 routers:
   web: {vrid: 51, addresses: [10.79.0.100/24]}
 """
+WITHOUT_ADDRESSES = """
+nodes: {lb1: 10.79.0.11, lb2: 10.79.0.12}
+defaults: {advert_interval: 3s}
+routers:
+  web: {vrid: 51, movers: [{probe: 81}]}
+"""
 SIGNED = ', auth: {hmac: {keys: {1: "0123456789abcdef0123456789abcdef"}}}'
 MONOTONIC = SIGNED.replace("}}}", "}, anti_replay: monotonic}}")
 MARGIN_S = 0.2
@@ -78,6 +84,20 @@ def test_a_frozen_agent_holds_nothing_and_wakes_up_as_a_backup(namespaces: tuple
     router = first.shows(lambda router: router["state"] == "active")
     assert "overslept" in {each["code"] for each in router["alarms"]}
     assert "the guardian has let go of everything" in first.log.read_text()
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_role_without_addresses_is_handed_over_likewise(
+    namespaces: tuple[Namespace, Namespace], end: signal.Signals
+) -> None:
+    first, second = (each.agent(WITHOUT_ADDRESSES) for each in namespaces)
+    first.becomes("active")
+    second.becomes("backup")
+    first.guardian()
+    ended = time.monotonic()
+    first.signal(end)
+    second.becomes("active")
+    assert time.monotonic() - ended < 3, "without a word of the guardian it takes more than nine seconds"
 
 
 def test_where_the_guardian_is_killed_too_the_lease_runs_out(namespaces: tuple[Namespace, Namespace]) -> None:

@@ -92,9 +92,17 @@ def test_an_agent_that_dies_or_hangs_leaves_no_route(
     first.signal(end)
     second.becomes("active")
     eventually(lambda: routes(left) == [], within_s=2)
+    assert not answers(left), "the kernel completes connections for whoever does not look"
     assert "10.40.0.0/16" in left.run("ip", "route", "show", "proto", "static")
     eventually(lambda: routes(right) == ["10.20.0.0/16"] and answers(right))
-    first.signal(signal.SIGCONT if end == signal.SIGSTOP else signal.SIGKILL)
+    if end == signal.SIGSTOP:
+        first.signal(signal.SIGCONT)
+        first.shows(lambda router: {mover["state"] for mover in router["movers"]} == {"held"})
+        assert answers(left)
+        first.signal(signal.SIGSTOP)
+        eventually(lambda: not answers(left))
+    second.signal(signal.SIGKILL)
+    eventually(lambda: not answers(right))
 
 
 def test_a_route_that_somebody_removes_comes_back(namespaces: tuple[Namespace, Namespace]) -> None:

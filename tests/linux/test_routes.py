@@ -38,14 +38,17 @@ EVERY = [
 
 
 class Guardian:
-    """What the guardian was told last."""
+    """What the guardian knows."""
 
     def __init__(self) -> None:
         self.acted = False
         self.removals: list[bytes] = []
 
-    def routes(self, removals: list[bytes]) -> None:
-        self.removals = removals
+    def route(self, removal: bytes) -> None:
+        self.removals.append(removal)
+
+    def route_gone(self, removal: bytes) -> None:
+        self.removals.remove(removal)
 
 
 @pytest.fixture
@@ -66,7 +69,7 @@ def routes(netlink: Netlink, guardian: Guardian) -> HostRoutes:
     links = Links()
     links.replace(netlink.dump())
     kernel: Any = SimpleNamespace(commands=netlink, guardian=guardian, worker=trio.CapacityLimiter(1))
-    return HostRoutes(kernel, links)
+    return HostRoutes(kernel, links, trio.lowlevel.checkpoint)
 
 
 @pytest.fixture
@@ -104,6 +107,36 @@ async def test_one_of_ours_in_the_place_makes_room(routes: HostRoutes, show: Sho
     assert [line.split()[2] for line in show()] == ["10.77.0.9"]
     assert await routes.present(other)
     assert not await routes.present(PLAIN)
+
+
+async def test_a_removal_takes_no_route_of_another_metric(routes: HostRoutes, show: Show) -> None:
+    other = Route(PLAIN.destination, PLAIN.via, metric=50)
+    await routes.put(other)
+    await routes.remove(PLAIN)
+    assert await routes.present(other)
+    await routes.put(PLAIN)
+    assert await routes.present(other, PLAIN)
+    await routes.remove(PLAIN)
+    assert len(show()) == 1
+    assert not await routes.present(other, PLAIN)
+
+
+async def test_a_source_that_moves_with_the_role_is_waited_for(netlink: Netlink, guardian: Guardian, ip: Ip) -> None:
+    links = Links()
+    links.replace(netlink.dump())
+
+    async def settled() -> None:
+        await trio.lowlevel.checkpoint()
+        ip("left", "address", "add", "10.77.0.100/32", "dev", "eth0")
+
+    kernel: Any = SimpleNamespace(commands=netlink, guardian=guardian, worker=trio.CapacityLimiter(1))
+    routes = HostRoutes(kernel, links, settled)
+    route = Route(PLAIN.destination, PLAIN.via, source=ip_address("10.77.0.100"))
+    try:
+        await routes.put(route)
+        assert await routes.present(route)
+    finally:
+        ip("left", "address", "del", "10.77.0.100/32", "dev", "eth0")
 
 
 async def test_a_route_of_somebody_else_is_never_touched(routes: HostRoutes, ip: Ip, show: Show) -> None:
@@ -176,9 +209,11 @@ async def test_the_guardian_can_remove_what_it_was_told(
             its.send(each)
     assert show() == []
     ip("left", "route", "del", "default", "proto", "static")
+    assert routes.busy
     await routes.remove(EVERY[1])
     await routes.remove(EVERY[4])
     assert guardian.removals == []
+    assert not routes.busy
 
 
 async def test_what_a_frozen_agent_had_to_add_is_not_added(routes: HostRoutes, guardian: Guardian, show: Show) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from netns_lab.cloud.ec2 import FakeEc2
+from tests.movers.unwatched import Unwatched
 from vrrpd.config.spec import PeerSpec
 from vrrpd.errands import Finished
 from vrrpd.movers.base import Holder, Host, Interface, Mover
@@ -39,8 +40,8 @@ class Nothing:
     async def remove(self, route: Any) -> None:
         raise NotImplementedError(route)
 
-    async def present(self, route: Any) -> bool:
-        raise NotImplementedError(route)
+    async def present(self, *routes: Any) -> bool:
+        raise NotImplementedError(routes)
 
 
 def mac(node: str) -> str:
@@ -63,6 +64,7 @@ def host(node: str = "n1", *, shared: Sequence[str] = (), card: str | None = Non
         programs=nothing,
         routes=nothing,
         port=nothing.port,
+        watch=Unwatched(),
     )
 
 

@@ -60,6 +60,7 @@ def make(programs: LauncherClient) -> Make:
             programs=programs,
             routes=nothing,
             port=nothing,
+            watch=nothing,
         )
         return ExecMover(options, host)
 
@@ -135,7 +136,8 @@ async def test_why_it_failed_is_the_last_line(make: Make, said: str, kind: type[
 
 
 @pytest.mark.parametrize(
-    ("after", "seconds"), [("2.5", 2.5), ('"soon"', None), ("NaN", None), (f"1{400 * '0'}", None), ("-1", None)]
+    ("after", "seconds"),
+    [("2.5", 2.5), ('"soon"', None), ("1" + "0" * 400, None), ("NaN", None), ("-1", None), ("true", None)],
 )
 async def test_who_throttles_may_say_for_how_long(make: Make, after: str, seconds: float | None) -> None:
     error = await failure(make(f"""echo '{{"error": "throttled", "retry_after": {after}}}'; exit 1"""))
@@ -193,7 +195,7 @@ async def test_the_script_of_the_example_moves_the_name_of_the_holder(programs: 
     command = ["/bin/sh", "-c", script, "move-by-file", f"{tmp_path}/holder"]
     options = OPTIONS.validate_python({"command": command, "user": "root"})
     one, two = (
-        ExecMover(options, Host(name, "web", (), (), PEERS, lambda: None, programs, nothing, nothing))
+        ExecMover(options, Host(name, "web", (), (), PEERS, lambda: None, programs, nothing, nothing, nothing))
         for name in ("lb1", "lb2")
     )
     assert (await one.holder()).who is Who.NOBODY

@@ -15,6 +15,7 @@ import trio
 import trio.testing
 from pydantic import ValidationError
 
+from tests.movers.unwatched import Unwatched
 from vrrpd.errors import VrrpdError
 from vrrpd.linux.ports import Ports, listen, listening, refuse
 from vrrpd.movers import probe
@@ -32,7 +33,9 @@ def free_port() -> int:
 
 def host_with(ports: Ports) -> Host:
     nothing: Any = None
-    return Host("lb1", "web", (IPv4Address("10.0.0.1"),), (), (), lambda: None, nothing, nothing, ports.port)
+    return Host(
+        "lb1", "web", (IPv4Address("10.0.0.1"),), (), (), lambda: None, nothing, nothing, ports.port, Unwatched()
+    )
 
 
 @asynccontextmanager
@@ -308,7 +311,7 @@ def test_the_port_is_what_the_agent_binds_and_what_no_other_mover_may_have() -> 
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ("http", "'http' is no port; write a port such as 8080, or 10.0.0.11:8080 or [fd00::11]:8080"),
+        ("http", "'http' is no port; write a port such as 8080, or a shared address with it: 10.0.0.100:8080"),
         ("0", "port 0 does not exist; write 1..65535"),
         ("localhost:80", "'localhost:80' names no address of this host; write a port such as 8080"),
         (":80", "':80' names no address of this host; write a port such as 8080"),

@@ -17,7 +17,6 @@ from vrrpd.movers.base import (
     Holder,
     Host,
     Interface,
-    InvalidError,
     MoverError,
     Serving,
     UnavailableError,
@@ -49,9 +48,9 @@ class Table:
         if route in self.there:
             self.there.remove(route)
 
-    async def present(self, route: Route) -> bool:
+    async def present(self, *routes: Route) -> bool:
         self._judge()
-        return route in self.there
+        return all(route in self.there for route in routes)
 
     def _judge(self) -> None:
         if self.refusal:
@@ -66,7 +65,7 @@ def table() -> Table:
 def mover_of(table: Table, options: object, interface: str | None = "eth0") -> RouteMover:
     nothing: Any = None
     card = Interface(interface, 2, "02:00:00:00:00:01") if interface else None
-    host = Host("lb1", "web", (), (), (), lambda: card, nothing, table, nothing)
+    host = Host("lb1", "web", (), (), (), lambda: card, nothing, table, nothing, nothing)
     return RouteMover(OPTIONS.validate_python(options), host)
 
 
@@ -132,7 +131,7 @@ async def test_without_a_device_and_a_gateway_it_is_on_the_link_of_the_router(ta
     ("refusal", "kind"),
     [
         (errno.EPERM, ForbiddenError),
-        (errno.EEXIST, InvalidError),
+        (errno.EEXIST, ForbiddenError),
         (errno.ENETUNREACH, UnavailableError),
         (errno.ENODEV, UnavailableError),
         (errno.EINVAL, UnavailableError),

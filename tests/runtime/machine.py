@@ -422,8 +422,11 @@ class FakeGuardian:
     def gone(self, addresses: Sequence[tuple[int, str]]) -> None:
         self.addresses.difference_update(addresses)
 
-    def routes(self, removals: Sequence[bytes]) -> None:
-        self.removals = list(removals)
+    def route(self, removal: bytes) -> None:
+        self.removals.append(removal)
+
+    def route_gone(self, removal: bytes) -> None:
+        self.removals.remove(removal)
 
     async def run(self) -> Never:
         await trio.sleep_forever()

@@ -10,6 +10,7 @@ No agent is needed for that, and one that runs here is not disturbed: it has the
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,7 +61,13 @@ class Verdict:
 
 
 class _Looking:
-    """Routes as who only looks has them: none of ours is here, and none is put there."""
+    """Routes and ports as who only looks has them: none of ours is here, and none is put there."""
+
+    def listens(self, who: str, listener: socket.socket) -> None:
+        raise AssertionError(f"nothing is changed: {who} {listener}")
+
+    def refuses(self, who: str) -> None:
+        """It never listened."""
 
     async def put(self, route: Route) -> None:
         raise AssertionError(f"nothing is changed: {route}")
@@ -68,8 +75,8 @@ class _Looking:
     async def remove(self, route: Route) -> None:
         raise AssertionError(f"nothing is changed: {route}")
 
-    async def present(self, route: Route) -> bool:
-        del route
+    async def present(self, *routes: Route) -> bool:
+        del routes
         return False
 
 
@@ -92,7 +99,8 @@ def ask(spec: AgentSpec, snapshot: Snapshot) -> list[Verdict]:
             programs = LauncherClient(launcher)
             programs.promise([errand for each in spec.movers for errand in errands(each)])
             with acting_as(own_user(None), NETWORK):
-                use = partial(mover, programs=programs, routes=_Looking(), port=bound.port)
+                looking = _Looking()
+                use = partial(mover, programs=programs, routes=looking, port=bound.port, watch=looking)
                 asked = [
                     verdict or use(each, spec.node, partial(_card, spec, snapshot, each))
                     for each, verdict in zip(spec.movers, said, strict=True)

@@ -41,6 +41,11 @@ class MoverKind(Protocol):
         """What is moved, in words; two movers must not name the same."""
         ...
 
+    @property
+    def ports(self) -> Callable[[Any], Sequence[tuple[str, int]]]:
+        """(host, port) of each TCP port that it answers on; "" for all addresses of the host."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Kinds:

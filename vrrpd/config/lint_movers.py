@@ -10,6 +10,7 @@ Must not do: judge a list of which something was lost.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from ipaddress import ip_address
 
 from vrrpd.config.file import Report
 from vrrpd.config.lint_router import lint_names
@@ -29,6 +30,7 @@ def lint_movers(report: Report, all_routers: Iterable[Router]) -> None:
         for mover in router.movers:
             _lint_nodes(report, router, mover)
             _lint_things(report, router, mover, first)
+            _lint_ports(report, router, mover)
         if not router.addresses and router.keys.movers:
             _lint_without_addresses(report, router)
 
@@ -75,6 +77,22 @@ def _report_twice(report: Report, mover: Moving, thing: str, other: Router, befo
         report.wrong(mover.path, f"{thing} would move with each router that these defaults are for", right)
     else:
         report.wrong(mover.path, f"{thing} is moved by {who} already", right)
+
+
+def _lint_ports(report: Report, router: Router, mover: Moving) -> None:
+    """A file that all nodes have names an address that all of them can have, or none."""
+    for host, port in report.file.kinds.movers[mover.kind].ports(mover.options):
+        address = ip_address(host or "::")
+        if address.is_unspecified or address.is_loopback or not router.nodes_sound:
+            continue
+        owner = next((node for node in router.nodes if address in router.own_addresses(node)), None)
+        everybodys = address in {listed.address.ip for listed in router.addresses}
+        if owner is not None and len(router.nodes) > 1:
+            what = f"{address} is {owner}'s own address, so no other node can answer there"
+            report.wrong(mover.path, what, f"write the port alone, {port}, or a shared address before it")
+        elif owner is None and not everybodys and router.nodes:
+            what = f"{address} is neither an address of a node nor one that router {quote(router.name)} shares"
+            report.odd(mover.path, what, f"write the port alone, {port}, unless it is an address of every node")
 
 
 def _lint_without_addresses(report: Report, router: Router) -> None:

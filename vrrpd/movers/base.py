@@ -243,6 +243,7 @@ class Host:
         routes: changes routes of this host.
         port: the socket that was bound for a host and a port (`Kind.ports`), not listening; it stays the agent's, who
             closes it.
+        watch: has the guardian refuse connections on a port in our place when the agent dies or hangs.
     """
 
     node: str
@@ -254,6 +255,19 @@ class Host:
     programs: Programs
     routes: Routes
     port: Callable[[str, int], socket.socket]
+    watch: Watch
+
+
+class Watch(Protocol):
+    """Guards ports that accept connections; see `guard.Guard`. Nothing here waits."""
+
+    def listens(self, who: str, listener: socket.socket) -> None:
+        """Told before a port accepts connections; `who` is a name for it. The socket stays the caller's."""
+        ...
+
+    def refuses(self, who: str) -> None:
+        """Told when it accepts none any more."""
+        ...
 
 
 class Routes(Protocol):
@@ -278,8 +292,8 @@ class Routes(Protocol):
         """
         ...
 
-    async def present(self, route: Route) -> bool:
-        """Whether it is there, as we would put it, and ours.
+    async def present(self, *routes: Route) -> bool:
+        """Whether all of them are there, as we would put them, and ours.
 
         Raises:
             linux.netlink.NetlinkError: the kernel cannot be asked.

@@ -29,7 +29,7 @@ session at the end of its time (`timeout`), and when the role is lost while it r
 from __future__ import annotations
 
 import json
-import sys
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Self, cast
 
@@ -176,11 +176,13 @@ def _failure(verb: str, finished: Finished) -> MoverError:
     return kind(f"{verb}: {detail}")
 
 
-def _seconds(said: object) -> float | None:
-    """A time that a program printed; JSON as Python reads it knows numbers that are no time."""
-    if not isinstance(said, int | float) or not 0 <= said < sys.maxsize:
+def _seconds(value: object) -> float | None:
+    """A number of seconds as a program may print it, which can be any; None where it is none to wait for."""
+    try:
+        seconds = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else -1
+    except OverflowError:
         return None
-    return float(said)
+    return seconds if 0 <= seconds < math.inf else None
 
 
 def _environment(host: Host) -> dict[str, str]:

@@ -56,7 +56,7 @@ _LISTEN = re.compile(r"(?:(?:\[(?P<v6>[^\]]*)\]|(?P<v4>[^:\[\]]*)):)?(?P<port>[0
 
 def _listen() -> Scalar:
     """A port, for all addresses of this host, or `ADDRESS:PORT`."""
-    form = "write a port such as 8080, or 10.0.0.11:8080 or [fd00::11]:8080"
+    form = "write a port such as 8080, or a shared address with it: 10.0.0.100:8080 or [fd00::100]:8080"
 
     def read(text: str) -> tuple[str, int]:
         found = _LISTEN.fullmatch(text)
@@ -106,7 +106,7 @@ class ProbeOptions(CommonOptions):
     listen: Annotated[
         tuple[str, int],
         _listen(),
-        Field(description="the port that answers, on all addresses of this host, or ADDRESS:PORT"),
+        Field(description="the port that answers, on all addresses of this host, or ADDRESS:PORT of a shared one"),
     ]
     protocol: Annotated[
         Literal["tcp", "http"],
@@ -160,6 +160,8 @@ class ProbeMover:
 
     async def acquire(self, seen: Holder | None) -> None:
         """Begin to answer that this node is Active."""
+        if not self._http:  # with http an agent that hangs gives no answer
+            self._host.watch.listens(self._name, self._listener)
         self._listen()
         self._answering = True
 
@@ -197,6 +199,11 @@ class ProbeMover:
     def _listener(self) -> socket.socket:
         return self._host.port(*self._options.listen)
 
+    @property
+    def _name(self) -> str:
+        host, port = self._options.listen
+        return f"{host} {port}"
+
     def _listen(self) -> None:
         try:
             ports.listen(self._listener)
@@ -208,6 +215,7 @@ class ProbeMover:
     def _refuse(self) -> None:
         """Refuse connections, reset those that are open."""
         ports.refuse(self._listener)
+        self._host.watch.refuses(self._name)
         self._wanted = trio.Event()
         if self._accepting is not None:
             self._accepting.cancel()

@@ -30,7 +30,6 @@ from vrrpd.movers.base import (
     ForbiddenError,
     Holder,
     Host,
-    InvalidError,
     Kind,
     MoverError,
     UnavailableError,
@@ -192,7 +191,7 @@ class RouteMover:
 
     async def _all_there(self) -> bool:
         try:
-            return all([await self._host.routes.present(route) for route in self._routes()])
+            return await self._host.routes.present(*self._routes())
         except NetlinkError as error:
             raise UnavailableError(f"the routes cannot be read: {error}") from error
 
@@ -213,10 +212,8 @@ def _failure(route: Route, error: NetlinkError) -> MoverError:
     """What a refusal of the kernel means; most pass by themselves, as interfaces and addresses come."""
     text = f"{route}: {error.text}"
     match error.errno:
-        case errno.EPERM:
+        case errno.EPERM | errno.EEXIST:  # until a person has made room: to look for that costs nothing
             return ForbiddenError(text)
-        case errno.EEXIST:
-            return InvalidError(text)
         case _:
             return UnavailableError(text)
 

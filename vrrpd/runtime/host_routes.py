@@ -10,13 +10,13 @@ add is not added when it wakes up.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import trio
 
 from vrrpd.linux.netlink import KernelRoute, encode_route, encode_route_removal, route_error
-from vrrpd.linux.netlink.routes import GONE
+from vrrpd.linux.netlink.routes import GONE, place_of
 from vrrpd.linux.route import Route
 from vrrpd.runtime.kernel import AddressCommands, Kernel
 from vrrpd.runtime.links import Links
@@ -27,10 +27,23 @@ T = TypeVar("T")
 class HostRoutes:
     """The routes that this agent has put there; what movers are handed as `Host.routes`."""
 
-    def __init__(self, kernel: Kernel, links: Links) -> None:
+    def __init__(self, kernel: Kernel, links: Links, settled: Callable[[], Awaitable[None]]) -> None:
+        """Put nothing yet.
+
+        Args:
+            kernel: whose routes.
+            links: the mirror of its links.
+            settled: waits until the addresses that are wanted are there, as far as the kernel lets them.
+        """
         self._kernel = kernel
         self._links = links
-        self._held: set[Route] = set()
+        self._settled = settled
+        self._held: dict[Route, bytes] = {}  # with the request that removes it
+
+    @property
+    def busy(self) -> bool:
+        """True while a route of ours is there, or on its way there."""
+        return bool(self._held)
 
     async def put(self, route: Route) -> None:
         """Have a route there, in place of one of ours to the same destination in the same table with the same metric.
@@ -38,9 +51,12 @@ class HostRoutes:
         Raises:
             NetlinkError: the kernel refuses; EEXIST where somebody else's is in the place.
         """
+        if route.source is not None:  # which may move with the role, and has to be there
+            await self._settled()
         index = self._index(route)
-        self._held.add(route)
-        self._tell()
+        if route not in self._held:
+            self._held[route] = encode_route_removal(route, answered=False)
+            self._kernel.guardian.route(self._held[route])
         await self._in_worker(lambda: self._add(route, index))
 
     async def remove(self, route: Route) -> None:
@@ -50,22 +66,20 @@ class HostRoutes:
             NetlinkError: the kernel refuses.
         """
         await self._in_worker(lambda: _remove(self._kernel.commands, route))
-        self._held.discard(route)
-        self._tell()
+        removal = self._held.pop(route, None)
+        if removal is not None:
+            self._kernel.guardian.route_gone(removal)
 
-    async def present(self, route: Route) -> bool:
-        """Whether it is there, as we would put it, and ours.
+    async def present(self, *routes: Route) -> bool:
+        """Whether all of them are there, as we would put them, and ours.
 
         Raises:
             NetlinkError: the kernel cannot be asked.
         """
-        index = self._index(route)
-        there = await self._in_worker(self._kernel.commands.routes)
-        return any(each.same(route, index) for each in there)
-
-    def _tell(self) -> None:
-        ordered = sorted(self._held, key=str)
-        self._kernel.guardian.routes([encode_route_removal(route, answered=False) for route in ordered])
+        indexes = {route: self._index(route) for route in routes}
+        there = {each.place: each for each in await self._in_worker(self._kernel.commands.routes)}
+        found = {route: there.get(place_of(route)) for route in routes}
+        return all(each is not None and each.same(route, indexes[route]) for route, each in found.items())
 
     def _index(self, route: Route) -> int:
         """Number of the interface; looked up each time, because one that comes back has another.
@@ -117,6 +131,9 @@ def remove_orphans(commands: AddressCommands) -> list[tuple[KernelRoute, int]]:
 
 
 def _remove(commands: AddressCommands, route: Route) -> None:
+    any_metric = route.destination.version == 4 and not route.metric  # is what a removal means by that
+    if any_metric and not any(each.in_place_of(route) for each in commands.routes()):
+        return
     (code,) = commands.apply([encode_route_removal(route)])
     if code not in GONE:
         raise route_error(code)

@@ -195,8 +195,12 @@ class Guardian(Protocol):
         """These addresses are not ours (any more)."""
         ...
 
-    def routes(self, removals: Sequence[bytes]) -> None:
-        """The netlink requests, without an answer, that take away all routes of ours; told before one is added."""
+    def route(self, removal: bytes) -> None:
+        """The netlink request, without an answer, that takes away a route of ours; told before that is added."""
+        ...
+
+    def route_gone(self, removal: bytes) -> None:
+        """The route of this request is not there any more."""
         ...
 
     async def run(self) -> Never:

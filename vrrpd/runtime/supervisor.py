@@ -83,11 +83,11 @@ class Runtime:
         self.checks: dict[str, CheckState] = {}
         self.links = Links()
         self.drained_from_the_start: Callable[[RouterSpec], bool] = lambda _: False
-        self.routes = HostRoutes(kernel, self.links)
         self._kernel = kernel
         self._schedule = Schedule[Router]()
         self._vigil = Vigil(kernel.clock, kernel.guardian, self._freeze_limit, self._overslept)
         self._addresses = Addresses(kernel, self.links, self._vigil)
+        self.routes = HostRoutes(kernel, self.links, self._addresses.settled)
         self._announcer = Announcer(kernel, kernel.clock.now, self._vigil.look)
         self._claims = Claims(kernel, self._post_opened, self._vigil.look)
         self._ports = Ports(kernel, self._port_opened)
@@ -311,7 +311,7 @@ class Runtime:
         cores = [core for router in self.routers.values() for core in router.group.members if core.holds_addresses]
         if cores:
             self._limit = freeze_limit(min(core.settings.interval for core in cores))
-        return self._limit if cores or self._addresses.busy else None
+        return self._limit if cores or self._addresses.busy or self.routes.busy else None
 
     def _hosts_changed(self) -> None:
         """Links, addresses or the wanted state changed: every router looks where it stands."""

@@ -12,6 +12,7 @@ import trio
 import trio.testing
 
 from tests.movers.stage import Desk, Fault, Stage
+from tests.movers.unwatched import Unwatched
 from vrrpd.linux.netlink import route_error
 from vrrpd.linux.ports import Ports
 from vrrpd.linux.route import Route
@@ -38,9 +39,9 @@ class Table:
         await self._judge("remove")
         self.there = [each for each in self.there if each != route]
 
-    async def present(self, route: Route) -> bool:
+    async def present(self, *routes: Route) -> bool:
         await self._judge("present")
-        return route in self.there
+        return all(route in self.there for route in routes)
 
     async def _judge(self, what: str) -> None:
         await trio.lowlevel.checkpoint()
@@ -52,7 +53,7 @@ class Table:
 @asynccontextmanager
 async def route(_desk: Desk) -> AsyncGenerator[Stage]:
     table = Table()
-    host = Host("lb1", "web", (), (), (), lambda: Interface("eth0", 2, ""), _NOTHING, table, _NOTHING)
+    host = Host("lb1", "web", (), (), (), lambda: Interface("eth0", 2, ""), _NOTHING, table, _NOTHING, _NOTHING)
     mover = routing.RouteMover(
         routing.OPTIONS.validate_python({"destination": "10.20.0.0/16", "via": "10.0.0.1"}), host
     )
@@ -75,7 +76,9 @@ async def probe(_desk: Desk) -> AsyncGenerator[Stage]:
         port = found.getsockname()[1]
     with Ports() as ports:
         ports.take([("127.0.0.1", port)])
-        host = Host("lb1", "web", (IPv4Address("10.0.0.1"),), (), (), lambda: None, _NOTHING, _NOTHING, ports.port)
+        host = Host(
+            "lb1", "web", (IPv4Address("10.0.0.1"),), (), (), lambda: None, _NOTHING, _NOTHING, ports.port, Unwatched()
+        )
         mover = probing.ProbeMover(probing.OPTIONS.validate_python({"listen": f"127.0.0.1:{port}"}), host)
         async with trio.open_nursery() as nursery:
             assert isinstance(mover, Serving)

@@ -56,7 +56,7 @@ async def program(desk: Desk) -> AsyncGenerator[Stage]:
     options = kind.options.validate_python({"command": ["/bin/sh", "-c", SCRIPT.format(folder=desk.folder), "it"]})
     peers = (PeerSpec("lb2", (IPv4Address("10.0.0.12"),), None),)
     own = (IPv4Address("10.0.0.11"),)
-    host = Host("lb1", "web", own, (), peers, lambda: None, Direct(), _NOTHING, _NOTHING)
+    host = Host("lb1", "web", own, (), peers, lambda: None, Direct(), _NOTHING, _NOTHING, _NOTHING)
     faults = {fault: put("fault", str(fault)) for fault in Fault if fault not in {Fault.CUT, Fault.SILENT}}
     yield Stage(
         kind.build(options, host),

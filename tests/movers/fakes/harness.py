@@ -14,6 +14,7 @@ from typing import Any
 
 from tests.movers.fakes.providers import Provider
 from tests.movers.fakes.server import Server, serving
+from tests.movers.unwatched import Unwatched
 from vrrpd.config.spec import PeerSpec
 from vrrpd.errands import CannotStartError, Finished
 from vrrpd.movers.base import Host
@@ -55,6 +56,7 @@ def lb1(programs: Opener | None = None) -> Host:
         programs=programs or Opener({}),
         routes=None,  # pyright: ignore[reportArgumentType] - nothing here has routes on this host
         port=_no_port,
+        watch=Unwatched(),
     )
 
 

@@ -17,7 +17,7 @@ import errno as codes
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from socket import AF_INET, AF_INET6
-from typing import Any
+from typing import Any, TypeAlias
 
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
@@ -60,6 +60,10 @@ def route_error(errno: int) -> NetlinkError:
     return NetlinkError(errno, route_reason(errno))
 
 
+Place: TypeAlias = tuple[Network, int, int]
+"""Destination, table, and metric as the kernel counts it."""
+
+
 @dataclass(frozen=True, slots=True)
 class KernelRoute:
     """A route as the kernel has it.
@@ -85,14 +89,24 @@ class KernelRoute:
     def __str__(self) -> str:
         return str(Route(self.destination, self.via, table=self.table, metric=self.metric))
 
+    @property
+    def place(self) -> Place:
+        """What only one route can have at a time."""
+        return self.destination, self.table, self.metric
+
     def in_place_of(self, route: Route) -> bool:
         """Whether both cannot be there at once."""
-        return (self.destination, self.table, self.metric) == (route.destination, route.table, _metric(route))
+        return self.place == place_of(route)
 
     def same(self, route: Route, index: int) -> bool:
         """Whether it is this route, on the interface of that number (0: on any)."""
         there = self.in_place_of(route) and (self.via, self.source) == (route.via, route.source)
         return there and index in {0, self.index}
+
+
+def place_of(route: Route) -> Place:
+    """The place that a route would have in the kernel."""
+    return route.destination, route.table, _metric(route)
 
 
 def encode_route(route: Route, index: int) -> bytes:
