@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from ipaddress import ip_address
 from pathlib import Path
@@ -67,7 +67,7 @@ async def _serve(directory: Path) -> None:
 
 
 @contextmanager
-def _far_end(directory: Path) -> Iterator[dict[str, Any]]:
+def _far_end(directory: Path) -> Generator[dict[str, Any]]:
     argv = [sys.executable, "-m", "tests.bench.cloud_speed", "--serve", str(directory)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
