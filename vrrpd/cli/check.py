@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vrrpd.cli.options import config_file
 from vrrpd.config import AgentSpec, Examination, File, examine, json_schema, read
 from vrrpd.config.groups import groups
 from vrrpd.config.model import TrackKeys
@@ -60,15 +61,7 @@ Exit status: 0 good, 1 mistakes found or not ready, 2 wrong usage.
 
 
 @click.command(epilog=_EPILOG)
-@click.option(
-    "-c",
-    "--config",
-    "path",
-    metavar="FILE",
-    default="/etc/vrrpd/vrrpd.yaml",
-    show_default=True,
-    help="The configuration file.",
-)
+@config_file
 @click.option("--node", metavar="NAME", help="Which node of the file this host is.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--explain", is_flag=True, help="Try every single failure: who takes over, and when.")

@@ -10,6 +10,7 @@ import json
 
 import click
 
+from vrrpd.cli.options import config_file
 from vrrpd.errors import VrrpdError
 
 _EPILOG = """\b
@@ -30,15 +31,7 @@ def cloud() -> None:
 
 
 @cloud.command(epilog=_EPILOG)
-@click.option(
-    "-c",
-    "--config",
-    "path",
-    metavar="FILE",
-    default="/etc/vrrpd/vrrpd.yaml",
-    show_default=True,
-    help="The configuration file.",
-)
+@config_file
 def policy(path: str) -> None:
     """Print the least IAM policy that the EC2 movers of a file need."""
     from vrrpd.config import load  # noqa: PLC0415 - `--help` needs none of these

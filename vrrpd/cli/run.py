@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from vrrpd.cli.options import config_file
 from vrrpd.launcher import start
 from vrrpd.log import FORMATS, LEVELS
 
@@ -16,7 +17,7 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("-c", "--config", default="/etc/vrrpd/vrrpd.yaml", show_default=True, help="Configuration file.")
+@config_file
 @click.option("--node", help="Our name in `nodes`; by default found by our addresses.")
 @click.option("--control", metavar="PATH", help="Control socket.  [default: /run/vrrpd/control.sock]")
 @click.option("--state", metavar="PATH", help="What outlives a reboot: drains.  [default: /var/lib/vrrpd/state.json]")
@@ -26,7 +27,7 @@ Examples:
 @click.option("--log-level", type=click.Choice(LEVELS), help="Least level that is logged.  [default: info]")
 @click.option("--log-format", type=click.Choice(FORMATS), help="Form of the log lines.  [default: text]")
 def run(
-    config: str,
+    path: str,
     node: str | None,
     control: str | None,
     state: str | None,
@@ -38,4 +39,4 @@ def run(
     launcher = start()  # before the import, which makes this process large
     from vrrpd.daemon import Options, run_agent  # noqa: PLC0415 - --help and wrong usage need none of it
 
-    run_agent(Options(config, node, control, log_level, log_format, state, user), launcher)
+    run_agent(Options(path, node, control, log_level, log_format, state, user), launcher)
