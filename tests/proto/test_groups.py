@@ -42,7 +42,7 @@ def pair(v4: Settings = DEFAULT, v6: Settings = DEFAULT6) -> Group:
 
 def active_pair() -> Group:
     group = pair()
-    group.tick(4 * SECOND)
+    group.tick(group.deadline or 0)
     assert group.role is Role.ACTIVE
     return group
 
@@ -97,7 +97,8 @@ def test_a_lone_router_is_a_group_of_one() -> None:
 
 
 def test_effects_name_the_member_that_asks() -> None:
-    asked = pair().tick(4 * SECOND)
+    group = pair()
+    asked = group.tick(group.deadline or 0)
 
     assert [index for index, _ in asked] == [0, 0, 0, 0, 1, 1, 1, 1]
 
@@ -400,11 +401,45 @@ def test_after_a_partition_the_winner_announces_in_both_families() -> None:
 
 def test_members_of_a_lone_active_keep_their_own_times() -> None:
     group = pair(DEFAULT, replace(DEFAULT6, interval=2 * SECOND))
-    group.tick(10 * SECOND)
+    taken = group.deadline or 0
+    group.tick(taken)
 
-    assert [m.state for m in group.members] == [
-        Active(11 * SECOND, 10 * SECOND),
-        Active(12 * SECOND, 10 * SECOND),
-    ]
-    assert group.deadline == 11 * SECOND
-    assert [index for index, _ in group.tick(11 * SECOND)] == [0]
+    assert [m.state for m in group.members] == [Active(taken + SECOND, taken), Active(taken + 2 * SECOND, taken)]
+    assert group.deadline == taken + SECOND
+    assert [index for index, _ in group.tick(taken + SECOND)] == [0]
+
+
+# ---------------------------------------------------------------- a machine that stood still
+
+
+@pytest.mark.parametrize("late", [ms(100.1), ms(900), 3 * SECOND])
+def test_who_comes_late_for_its_timer_lets_an_active_speak_that_stood_still_too(late: int) -> None:
+    group = pair()
+    group.received(V4, heard(250), 0)
+    group.received(V6, heard6(250), 0)
+    woke = (group.deadline or 0) + late
+
+    assert group.tick(woke) == []
+    assert group.deadline == woke + min(late, SECOND)
+
+    group.received(V4, heard(250), woke + 1)
+    group.received(V6, heard6(250), woke + 1)
+    assert group.tick(woke + min(late, SECOND)) == []
+    assert group.role is Role.BACKUP
+
+
+def test_who_came_late_takes_the_role_where_the_active_stays_silent() -> None:
+    group = pair()
+    woke = (group.deadline or 0) + ms(200)
+    group.tick(woke)
+
+    group.tick(woke + ms(200) + ms(500))  # late again: it waits no second time
+
+    assert group.role is Role.ACTIVE
+
+
+def test_a_tick_is_in_time_until_a_tenth_of_the_interval() -> None:
+    group = pair()
+    group.tick((group.deadline or 0) + ms(100))
+
+    assert group.role is Role.ACTIVE

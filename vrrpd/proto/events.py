@@ -44,7 +44,13 @@ class Overslept:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A deadline may have passed. One that comes early or twice changes nothing."""
+    """A deadline may have passed. One that comes early or twice changes nothing.
+
+    Attributes:
+        late: how long after the deadline, nanoseconds, where that is so much that we were kept from running; else 0.
+    """
+
+    late: int = 0
 
 
 @dataclass(frozen=True, slots=True)

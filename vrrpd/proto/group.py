@@ -41,6 +41,9 @@ from vrrpd.proto.router import VirtualRouter
 from vrrpd.proto.settings import Address, Settings
 from vrrpd.proto.states import Active, Backup, Initialize, Leaving
 
+IN_TIME = 10
+"""A tick is in time until a tenth of the interval after its deadline: what is later was kept from running."""
+
 Asked: TypeAlias = tuple[int, Effect]
 """An effect and the index of the member that asks for it."""
 
@@ -88,12 +91,12 @@ class Group:
     def tick(self, now: int) -> list[Asked]:
         """Handle every deadline that has passed."""
         if self._alone is not None:
-            return [(0, effect) for effect in self._alone.handle(Tick(), now)]
+            return [(0, effect) for effect in self._alone.handle(Tick(self._late(now)), now)]
         if self._watching and now < max(self._deadlines):
             self._look(now)
             return []
-        ready = self.members if self._watching else self._doing
-        asked = [(i, e) for i, m in enumerate(self.members) if m in ready for e in m.handle(Tick(), now)]
+        ready, event = self.members if self._watching else self._doing, Tick(self._late(now))
+        asked = [(i, e) for i, m in enumerate(self.members) if m in ready for e in m.handle(event, now)]
         self._look(now)
         return asked
 
@@ -159,6 +162,11 @@ class Group:
     @property
     def _deadlines(self) -> list[int]:
         return [m.deadline for m in self.members if m.deadline is not None]
+
+    def _late(self, now: int) -> int:
+        """How late this tick is, nanoseconds; 0 where that is no more than any host is now and then."""
+        late = now - (self.deadline or now)
+        return late if late > self.members[0].settings.interval // IN_TIME else 0
 
     def _look(self, now: int) -> None:
         """Set `split`; it also ends by a member that hears again, which makes no deadline due."""

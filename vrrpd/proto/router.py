@@ -9,7 +9,7 @@
 
 Everything that affects transitions lives here: one handler a state. `handle(event, now)` returns the effects in the
 order in which they must be performed; nothing is performed, no clock is read. A state carries its own deadline, so a
-late or doubled `Tick` returns nothing to do. Where an event makes a deadline due, the next `Tick` acts on it.
+doubled `Tick` returns nothing to do. Where an event makes a deadline due, the next `Tick` acts on it.
 
 **Leaving** keeps the addresses while another node takes the role, so that a planned change costs the clients nothing.
 It says priority 0 (repeated after 1, 10 and 20 ms against losses, never after an advertisement was heard), and ends
@@ -188,10 +188,13 @@ class VirtualRouter:
         match event:
             case Shutdown(reason) | Leave(reason):  # RFC 9568 6.4.2: no advertisement
                 return self._stop(reason)
+            case Tick(late) if late and not state.final and now >= state.deadline:
+                self.state = state.patient(late, now)
+                return []
             case Tick():
                 return self._become_active(state, now) if now >= state.deadline else []
             case NetworkHeard():
-                self.state = replace(state, hear_until=None)
+                self.state = replace(state, hear_until=None, final=now >= state.down_at)
                 return []
             case Received():
                 return self._hear_as_backup(state, event, now)
@@ -209,7 +212,7 @@ class VirtualRouter:
     def _in_active(self, state: Active, event: Event, now: int) -> list[Effect]:
         match event:
             case Shutdown(reason):  # RFC 9568 6.4.3
-                return [self._say_zero(), *self._stop(reason)]
+                return [self._say(0), *self._stop(reason)]
             case Leave(reason):
                 return self._leave(now, stop=True, wait=answer_wait(self.settings.interval), reason=reason)
             case Tick():
@@ -347,7 +350,7 @@ class VirtualRouter:
         """From Active to Leaving, nobody known yet who takes over."""
         repeats = tuple(now + after for after in REPEATS if after < wait)
         self.state = Leaving(now + wait, stop=stop, repeats=repeats)
-        return [self._say_zero(), self._transition(Role.ACTIVE, f"{HANDING_OVER}: {reason}")]
+        return [self._say(0), self._transition(Role.ACTIVE, f"{HANDING_OVER}: {reason}")]
 
     def _give_way(self, order: Yield, successor: Backup, now: int) -> list[Effect]:
         """Another is Active. After long service linger, as in any hand-over; in a contest let go at once.
@@ -400,7 +403,7 @@ class VirtualRouter:
         if alone and not state.stop and self._may_serve and self.drain is not Drain.FORCE:
             return self._keep(now)
         due = [at for at in state.repeats if at <= now]
-        zeros: list[Effect] = [self._say_zero()] if due else []
+        zeros: list[Effect] = [self._say(0)] if due else []
         if now < state.until:
             self.state = replace(state, repeats=state.repeats[len(due) :])
             return zeros
@@ -439,7 +442,7 @@ class VirtualRouter:
         elif self.drain is Drain.ASK and (priority > UNHEALTHY or not self.healthy):
             return self._out("drained")  # somebody serves
         elif self._preempts(priority, now):
-            self.state = replace(state, active=event.source, hear_until=None, outranked=priority, unproven=None)
+            self.state = state.preempting(event.source, priority)
         else:
             self.state = self._backup_behind(event, now)
         return []
@@ -478,13 +481,10 @@ class VirtualRouter:
         self.encoder.learn(event.source, event.dialect)
         self.counters.received(event.advert.priority, event.dialect)
 
-    def _say(self) -> SendAdvert:
+    def _say(self, priority: int | None = None) -> SendAdvert:
         self.counters.adverts_sent += 1
-        return SendAdvert(self.effective_priority)
-
-    def _say_zero(self) -> SendAdvert:
-        self.counters.zeros_sent += 1
-        return replace(self._say(), priority=0)
+        self.counters.zeros_sent += priority == 0
+        return SendAdvert(self.effective_priority if priority is None else priority)
 
     def _transition(self, previous: Role, reason: str) -> Transition:
         self.counters.transitions += previous is not self.role

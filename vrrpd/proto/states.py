@@ -30,6 +30,8 @@ class Backup:
         hear_until: no step to Active before this time unless the network is heard; None once it was.
         outranked: priority of the Active where it is too low to re-arm the timer: we are about to preempt it.
         unproven: who keeps the timer from running out without proving who it is; None where nobody does.
+        final: True where the role is taken when the timer fires, even by a node that comes late for that: it waited
+            once more already, or the Active said that it leaves, or is about to be preempted.
     """
 
     down_at: int
@@ -38,6 +40,7 @@ class Backup:
     hear_until: int | None = None
     outranked: int | None = None
     unproven: Address | None = None
+    final: bool = False
 
     @property
     def deadline(self) -> int:
@@ -47,7 +50,15 @@ class Backup:
     def hurried(self, down_at: int) -> Backup:
         """Priority 0: takes over then, but never later than by the timer that runs already, so repeats cost nothing."""
         down_at = min(self.down_at, down_at)
-        return replace(self, down_at=down_at, hear_until=None, outranked=None, unproven=None)
+        return replace(self, down_at=down_at, hear_until=None, outranked=None, unproven=None, final=True)
+
+    def preempting(self, active: Address, priority: int) -> Backup:
+        """The Active is of lower priority: it does not re-arm the timer."""
+        return replace(self, active=active, hear_until=None, outranked=priority, unproven=None, final=True)
+
+    def patient(self, late: int, now: int) -> Backup:
+        """We came late for our timer: who kept us from running may have kept the Active from it, so it has as long."""
+        return replace(self, down_at=now + min(late, self.interval), final=True)
 
 
 @dataclass(frozen=True, slots=True)
