@@ -48,6 +48,7 @@ from vrrpd.movers.base import (
 from vrrpd.movers.bulletin import Bulletin
 from vrrpd.movers.calls import Calls, is_mine
 from vrrpd.movers.contention import Predecessor, Proof, Ranks, Retakes, same_place
+from vrrpd.movers.first_look import FirstLook
 from vrrpd.movers.mending import mended
 from vrrpd.movers.mishaps import Mishaps, go_on
 from vrrpd.movers.pace import WARM_EVERY_S, Looks, Pace, needs_a_person, sooner
@@ -105,6 +106,8 @@ class MoverDriver:
         self._compares = options.takeover == "compare" and mover.compares
         self._mishaps = Mishaps(name, log)
         self._calls = Calls(mover, options.timeout / SECOND, look, self._show, self._mishaps)
+
+        self._first_look = FirstLook(self._calls)
 
         self._active = False
         self._priority = 0
@@ -269,6 +272,7 @@ class MoverDriver:
         self._began = trio.current_time()
         self._gave_way_to = None
         self._failures = 0
+        self._first_look = FirstLook(self._calls)
         self._tell.end(Trouble.UNREADY)
         self._show(state=State.ACQUIRING, detail="on its way, no answer yet", epoch=self._epoch, attempts=0, ms=None)
         look_first = not self._predecessor.known and (self._calls.here or not self._calls.asked)
@@ -335,8 +339,8 @@ class MoverDriver:
         seen = None
         if self._compares:
             seen = await self._calls.ask()
-        elif look_first:
-            seen = await self._calls.ask_quietly()
+        elif look_first or self._first_look.owed:
+            seen = await self._first_look.take()
         if seen is not None and is_mine(seen):
             self._found()
             return True
@@ -352,12 +356,12 @@ class MoverDriver:
 
     async def _resolve(self, before: Holder | None, unknown: OutcomeUnknownError) -> bool:
         """The answer did not come: see what the service says."""
-        holder = await self._calls.ask(fresh=True)
+        holder = await self._first_look.take()
         if is_mine(holder):
             self._calls.arrived()
             self._moved(before, confirmed=True)
             return True
-        if self._gives_way(holder):
+        if holder is not None and self._gives_way(holder):
             return False
         raise unknown
 
