@@ -297,6 +297,27 @@ async def test_at_a_stop_that_another_node_follows_nothing_is_given_up(lan: Lan)
     assert not one.mover.released
 
 
+async def test_at_the_stop_of_a_backup_nothing_is_given_up(lan: Lan) -> None:
+    one, two = await pair(lan)
+    await two.agent.stop()
+    assert not two.mover.released
+    await one.agent.stop()
+    assert one.mover.released
+
+
+async def test_what_a_mover_says_after_a_sleep_is_heard_after_the_loop_has_looked(lan: Lan) -> None:
+    one, two = await pair(lan)
+    one.agent.host.freeze()
+    await trio.sleep(30)
+    assert two.agent.state == "active"
+    start = lan.now
+    one.agent.host.thaw()
+    one.mover.say(yields="the cloud cannot be reached")
+    await trio.sleep(0.05)
+    assert "the agent slept" in one.agent.alarms()["overslept"]
+    assert lan.told("lb1", "says", since=start) == []
+
+
 async def test_a_router_that_changes_gets_new_movers_and_gives_nothing_up(lan: Lan) -> None:
     alone = await serving_alone(lan)
     old = alone.mover
