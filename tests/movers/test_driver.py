@@ -258,6 +258,25 @@ class TestOnThisHost:
             await it.driver.run()
         assert serving.served == 5
 
+    async def test_what_cannot_be_taken_away_is_an_alarm_and_tried_until_it_is_gone(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it = node(cloud)
+        it.mover.local = True
+        await at_work(nursery, it)
+        it.want(True)
+        await trio.sleep(1)
+        lost = trio.current_time()
+        it.mover.failing["release"] = lambda: UnavailableError("busy") if trio.current_time() < lost + 10 else None
+        it.want(False)
+        await trio.sleep(5)
+        assert it.report.troubles == {"mover_failed": "it is still on this host, and cannot be taken away: busy"}
+        await trio.sleep(10)
+        assert (cloud.holder, it.report.state, it.report.troubles) == (None, "idle", {})
+        tries = len(it.mover.sent("release"))
+        await trio.sleep(60)
+        assert len(it.mover.sent("release")) == tries
+
     async def test_it_is_let_go_of_at_the_end(self, cloud: Cloud) -> None:
         it = node(cloud)
         it.mover.local = True

@@ -346,6 +346,38 @@ class TestVerification:
         assert len(cloud.changes) == 1
 
 
+class TestBlind:
+    """An Active that can no longer see whether it has it."""
+
+    async def test_the_second_failure_is_an_alarm_and_changes_no_priority(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, _ = await active(cloud, nursery)
+        it.want(True)
+        await trio.sleep(60)
+        it.mover.failing["holder"] = deque([UnavailableError("503")])
+        await trio.sleep(60)
+        assert not any("mover_unready" in report.troubles for _, report in it.reports)
+        it.mover.failing["holder"] = lambda: UnavailableError("503")
+        await trio.sleep(90)
+        assert it.report.troubles == {"mover_unready": "it may be here or not, that cannot be seen: 503"}
+        assert (it.report.weight, it.report.state) == (0, "held")
+        del it.mover.failing["holder"]
+        await trio.sleep(60)
+        assert it.report.troubles == {}
+
+    @pytest.mark.parametrize("call", ["prepare", "holder"])
+    async def test_what_needs_a_person_is_an_alarm_at_once(
+        self, call: str, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, _ = await active(cloud, nursery)
+        it.want(True)
+        await trio.sleep(60)
+        it.mover.failing[call] = deque([ForbiddenError("not allowed")])
+        await until(lambda: it.mover.failing[call] == deque())
+        assert "not allowed" in it.report.troubles["mover_unready"]
+
+
 class TestAMistakeInAMover:
     """An exception that nobody foresaw: the agent goes on, and so does the mover."""
 

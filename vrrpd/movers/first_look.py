@@ -1,4 +1,6 @@
-"""The look before a change that may not be needed: the thing may be here already, and a move to where it is costs.
+"""The look before a change that may not be needed, and those after one that was cut off.
+
+The thing may be here already, and a move to where it is costs.
 
 So is it where an answer did not come, and where the last look showed it here. There a look that fails is a failed
 attempt; but not for ever, since the service may answer changes and nothing else.
@@ -6,8 +8,15 @@ attempt; but not for ever, since the service may answer changes and nothing else
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import trio
+
 from vrrpd.movers.base import ForbiddenError, Holder, InvalidError, MoverError, Who
 from vrrpd.movers.calls import Calls, is_mine
+
+LOOKS_BACK_S = (1, 5)
+"""When the holder is asked after the role went while a change was under way, or while the thing was here."""
 
 _ATTEMPTS = 3
 
@@ -52,3 +61,20 @@ class FirstLook:
             holder = Holder(Who.ME)
         self._failed = 0
         return holder
+
+
+async def look_back(calls: Calls, landed: Callable[[], None]) -> None:
+    """See what became of a change that was cut off, and who took over from us.
+
+    Args:
+        calls: of the mover.
+        landed: called where it brought the thing here after all.
+    """
+    lost = trio.current_time()
+    for after in LOOKS_BACK_S:
+        await trio.sleep_until(lost + after)
+        holder = await calls.ask_quietly()
+        if calls.loose and is_mine(holder):
+            calls.loose = False
+            landed()
+    calls.loose = False
