@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise
+from random import Random
 from typing import Never
 
 import pytest
@@ -202,6 +203,28 @@ class TestTheRoleGoes:
 
         nursery.start_soon(overtake)
         await stop(it)
+        assert cloud.holder == "high"
+
+    @pytest.mark.parametrize("seed", range(100))
+    async def test_whenever_another_node_takes_it_during_the_stop_it_keeps_it(
+        self, seed: int, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        random = Random(seed)
+        it = node(cloud, release="on_stop")
+        it.want(True)
+        it.mover.takes["holder"] = random.uniform(0, 0.1)
+        it.mover.takes["release"] = random.uniform(0, 0.1)
+        cloud.delay["low"] = random.uniform(0, 0.1)
+        with trio.move_on_after(5):
+            await it.driver.run()
+
+        async def overtake() -> None:
+            await trio.sleep(random.uniform(0, 0.3))
+            cloud.give("high")
+
+        nursery.start_soon(overtake)
+        await it.driver.release()
+        await trio.sleep(1)
         assert cloud.holder == "high"
 
     async def test_the_mover_is_closed_at_the_end(self, cloud: Cloud) -> None:
