@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise
+from random import Random
 from typing import Never
 
 import pytest
@@ -204,6 +205,28 @@ class TestTheRoleGoes:
         await stop(it)
         assert cloud.holder == "high"
 
+    @pytest.mark.parametrize("seed", range(100))
+    async def test_whenever_another_node_takes_it_during_the_stop_it_keeps_it(
+        self, seed: int, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        random = Random(seed)
+        it = node(cloud, release="on_stop")
+        it.want(True)
+        it.mover.takes["holder"] = random.uniform(0, 0.1)
+        it.mover.takes["release"] = random.uniform(0, 0.1)
+        cloud.delay["low"] = random.uniform(0, 0.1)
+        with trio.move_on_after(5):
+            await it.driver.run()
+
+        async def overtake() -> None:
+            await trio.sleep(random.uniform(0, 0.3))
+            cloud.give("high")
+
+        nursery.start_soon(overtake)
+        await it.driver.release()
+        await trio.sleep(1)
+        assert cloud.holder == "high"
+
     async def test_the_mover_is_closed_at_the_end(self, cloud: Cloud) -> None:
         it = node(cloud)
         with trio.move_on_after(5):
@@ -257,6 +280,25 @@ class TestOnThisHost:
         with trio.move_on_after(5):
             await it.driver.run()
         assert serving.served == 5
+
+    async def test_what_cannot_be_taken_away_is_an_alarm_and_tried_until_it_is_gone(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it = node(cloud)
+        it.mover.local = True
+        await at_work(nursery, it)
+        it.want(True)
+        await trio.sleep(1)
+        lost = trio.current_time()
+        it.mover.failing["release"] = lambda: UnavailableError("busy") if trio.current_time() < lost + 10 else None
+        it.want(False)
+        await trio.sleep(5)
+        assert it.report.troubles == {"mover_failed": "it is still on this host, and cannot be taken away: busy"}
+        await trio.sleep(10)
+        assert (cloud.holder, it.report.state, it.report.troubles) == (None, "idle", {})
+        tries = len(it.mover.sent("release"))
+        await trio.sleep(60)
+        assert len(it.mover.sent("release")) == tries
 
     async def test_it_is_let_go_of_at_the_end(self, cloud: Cloud) -> None:
         it = node(cloud)

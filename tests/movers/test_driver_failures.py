@@ -191,7 +191,7 @@ class TestSlow:
         assert it.report.state == "held"
         assert (len(cloud.changes), len(it.mover.sent("fresh holder"))) == (1, 1)
 
-    async def test_a_service_that_hangs_is_left_after_the_attempt_limit(
+    async def test_a_service_that_hangs_is_asked_three_times_before_the_change_is_sent_again(
         self, cloud: Cloud, nursery: trio.Nursery
     ) -> None:
         it, start = await active(cloud, nursery, timeout="2s")
@@ -199,7 +199,48 @@ class TestSlow:
         it.want(True)
         await trio.sleep(10)
         assert it.mover.sent("fresh holder")[0] == pytest.approx(start + 2)
-        assert it.mover.sent()[1] == pytest.approx(start + 4, abs=0.1)
+        assert len(it.mover.sent("fresh holder")) == 3
+        assert it.mover.sent()[1] == pytest.approx(start + 8, abs=0.5)
+
+    async def test_a_change_that_arrived_is_not_sent_again_because_the_look_failed(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, _ = await active(cloud, nursery)
+        cloud.lost = 1
+        it.mover.failing["fresh holder"] = deque([UnavailableError("503"), UnavailableError("503")])
+        it.want(True)
+        await trio.sleep(10)
+        assert (it.report.state, len(cloud.changes)) == ("held", 1)
+
+    async def test_what_this_host_sees_is_enough(self, cloud: Cloud, nursery: trio.Nursery) -> None:
+        it, _ = await active(cloud, nursery)
+        cloud.lost = 1
+        it.mover.failing["fresh holder"] = lambda: UnavailableError("503")
+        it.mover.seen_locally = True
+        it.want(True)
+        await trio.sleep(1)
+        assert (it.report.state, len(cloud.changes)) == ("held", 1)
+
+    async def test_who_had_it_and_cannot_look_does_not_move_it_to_where_it_is(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, _ = await active(cloud, nursery)
+        it.want(True)
+        await trio.sleep(20)
+        it.want(False)
+        await trio.sleep(0.2)
+        it.mover.failing["holder"] = deque([UnavailableError("503"), UnavailableError("503")])
+        it.want(True)
+        await trio.sleep(20)
+        assert (it.report.state, len(cloud.changes)) == ("held", 1)
+
+    async def test_who_may_not_look_moves_it(self, cloud: Cloud, nursery: trio.Nursery) -> None:
+        it, _ = await active(cloud, nursery)
+        cloud.lost = 1
+        it.mover.failing["fresh holder"] = lambda: ForbiddenError("ec2:DescribeAddresses is not allowed; add it")
+        it.want(True)
+        await trio.sleep(1)
+        assert (it.report.state, len(cloud.changes)) == ("held", 2)
 
 
 class TestCredentials:
@@ -305,6 +346,38 @@ class TestVerification:
         assert (it.report.state, it.report.ready, it.report.why) == ("held", False, "503")
         assert len(it.mover.sent("holder")) - asked <= 13
         assert len(cloud.changes) == 1
+
+
+class TestBlind:
+    """An Active that can no longer see whether it has it."""
+
+    async def test_the_second_failure_is_an_alarm_and_changes_no_priority(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, _ = await active(cloud, nursery)
+        it.want(True)
+        await trio.sleep(60)
+        it.mover.failing["holder"] = deque([UnavailableError("503")])
+        await trio.sleep(60)
+        assert not any("mover_unready" in report.troubles for _, report in it.reports)
+        it.mover.failing["holder"] = lambda: UnavailableError("503")
+        await trio.sleep(90)
+        assert it.report.troubles == {"mover_unready": "it may be here or not, that cannot be seen: 503"}
+        assert (it.report.weight, it.report.state) == (0, "held")
+        del it.mover.failing["holder"]
+        await trio.sleep(60)
+        assert it.report.troubles == {}
+
+    @pytest.mark.parametrize("call", ["prepare", "holder"])
+    async def test_what_needs_a_person_is_an_alarm_at_once(
+        self, call: str, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it, _ = await active(cloud, nursery)
+        it.want(True)
+        await trio.sleep(60)
+        it.mover.failing[call] = deque([ForbiddenError("not allowed")])
+        await until(lambda: it.mover.failing[call] == deque())
+        assert "not allowed" in it.report.troubles["mover_unready"]
 
 
 class TestAMistakeInAMover:

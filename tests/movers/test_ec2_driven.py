@@ -115,6 +115,22 @@ async def test_it_goes_to_and_fro_with_the_role(
     assert len(ec2.fake.remaps) == 3
 
 
+async def test_fifty_times_the_first_that_is_sent_is_the_change(
+    ec2: Cloud, faster: MockClock, at_work: Callable[..., MoverDriver]
+) -> None:
+    driver = at_work()
+    await until(driver, ready)
+    for _ in range(50):
+        ec2.fake.steal()
+        driver.heard(ip_address(NODES["n2"]), 1)  # another node was Active: the last look says nothing
+        now = trio.current_time()
+        driver.want(True, PRIORITY["n1"])
+        await until(driver, held)
+        driver.want(False, PRIORITY["n1"])
+        assert since(ec2, now)[0].action == "AssociateAddress"
+        await trio.sleep(0.1)
+
+
 async def test_what_points_here_already_is_not_moved_again(
     ec2: Cloud, faster: MockClock, at_work: Callable[..., MoverDriver]
 ) -> None:

@@ -27,6 +27,9 @@ class Report:
     ready: bool = True
     why: str = ""
     weight: int = 0
+    epoch: int = 3
+    attempts: int = 2
+    ms: float | None = 1.5
     aside: str | None = None
     yields: str | None = None
     troubles: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -105,9 +108,9 @@ async def moved(lan: Lan, number: int, *, local: bool = False) -> Moved:
     return Moved(agent, movers)
 
 
-async def serving_alone(lan: Lan) -> Moved:
+async def serving_alone(lan: Lan, *, local: bool = False) -> Moved:
     """One node of two, which nobody answers: it waits for a sign of life first."""
-    alone = await moved(lan, 1)
+    alone = await moved(lan, 1, local=local)
     await trio.sleep(40)
     assert alone.agent.state == "active"
     return alone
@@ -152,6 +155,15 @@ async def test_what_is_on_this_host_stays_as_long_as_the_addresses_do(lan: Lan) 
     assert one.mover.roles[-1] is False
 
 
+async def test_what_is_on_this_host_stays_where_a_drain_is_kept(lan: Lan) -> None:
+    alone = await serving_alone(lan, local=True)
+    before = len(alone.mover.told)
+    alone.agent.router().drain(force=False)
+    await trio.sleep(5)
+    assert alone.agent.state == "active"
+    assert False not in alone.mover.roles[before:]
+
+
 async def test_what_a_node_said_last_is_remembered(lan: Lan) -> None:
     one, two = await pair(lan)
     other = (IPv4Address("10.0.0.9"), IPv4Address("10.0.0.11"))
@@ -190,6 +202,9 @@ async def test_a_backup_that_could_not_take_over_lowers_its_priority_until_it_co
             "holder": "eni-2",
             "ready": False,
             "why": "unreachable",
+            "epoch": 3,
+            "attempts": 2,
+            "ms": 1.5,
         }
     ]
     two.mover.say(ready=True, why="", weight=0, troubles={})
@@ -295,6 +310,27 @@ async def test_at_a_stop_that_another_node_follows_nothing_is_given_up(lan: Lan)
     await one.agent.stop()
     assert not one.mover.runs
     assert not one.mover.released
+
+
+async def test_at_the_stop_of_a_backup_nothing_is_given_up(lan: Lan) -> None:
+    one, two = await pair(lan)
+    await two.agent.stop()
+    assert not two.mover.released
+    await one.agent.stop()
+    assert one.mover.released
+
+
+async def test_what_a_mover_says_after_a_sleep_is_heard_after_the_loop_has_looked(lan: Lan) -> None:
+    one, two = await pair(lan)
+    one.agent.host.freeze()
+    await trio.sleep(30)
+    assert two.agent.state == "active"
+    start = lan.now
+    one.agent.host.thaw()
+    one.mover.say(yields="the cloud cannot be reached")
+    await trio.sleep(0.05)
+    assert "the agent slept" in one.agent.alarms()["overslept"]
+    assert lan.told("lb1", "says", since=start) == []
 
 
 async def test_a_router_that_changes_gets_new_movers_and_gives_nothing_up(lan: Lan) -> None:

@@ -118,6 +118,13 @@ class Calls:
         except MoverError:
             return True
 
+    async def is_seen_here(self) -> bool:
+        """Whether this host is certain by itself that it is here."""
+        try:
+            return await self._within(self._timeout_s, self._mover.local_verify) is True
+        except MoverError:
+            return False
+
     async def change(self, seen: Holder | None) -> None:
         """Send the change, once; raises `MoverError`. Nothing is sent where `look` tells that the role has gone."""
         await self._quiet()

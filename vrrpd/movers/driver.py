@@ -48,18 +48,16 @@ from vrrpd.movers.base import (
 from vrrpd.movers.bulletin import Bulletin
 from vrrpd.movers.calls import Calls, is_mine
 from vrrpd.movers.contention import Predecessor, Proof, Ranks, Retakes, same_place
+from vrrpd.movers.first_look import FirstLook, look_back
 from vrrpd.movers.mending import mended
 from vrrpd.movers.mishaps import Mishaps, go_on
 from vrrpd.movers.pace import WARM_EVERY_S, Looks, Pace, needs_a_person, sooner
+from vrrpd.movers.readiness import Readiness
 from vrrpd.movers.report import Report, State, Trouble
 from vrrpd.proto.settings import Address
 from vrrpd.proto.timers import SECOND
 
-LOOKS_BACK_S = (1, 5)
-"""When the holder is asked after the role went while a change was under way, or while the thing was here."""
-
 _GOODBYE_S = 1
-_UNREADY_AFTER = 2  # failures in a row
 
 
 class MoverDriver:
@@ -99,19 +97,20 @@ class MoverDriver:
         self._mover = mover
         self._options = options
         self._ranks = ranks
-        self._look = look
         self._tell = Bulletin(name, changed, log)
         self._random = random
         self._compares = options.takeover == "compare" and mover.compares
         self._mishaps = Mishaps(name, log)
         self._calls = Calls(mover, options.timeout / SECOND, look, self._show, self._mishaps)
 
+        self._first_look = FirstLook(self._calls)
+        self._readiness = Readiness(self._tell, "", "")
+
         self._active = False
         self._priority = 0
         self._epoch = 0
         self._scope = trio.CancelScope()  # of all that the present role does
 
-        self._failures = 0  # in a row, on a Backup
         self._rival: Holder | None = None  # who had it when the present attempts began
         self._began = 0.0
         self._proof = Proof()
@@ -198,7 +197,7 @@ class MoverDriver:
                 await (self._serve() if self._active else self._stand_by())
 
     async def _stand_by(self) -> None:
-        self._failures = 0
+        self._readiness = Readiness(self._tell, "not ready to take over", "ready to take over again")
         self._tell.end(Trouble.FAILED)
         self._show(state=State.IDLE, detail=self._whereabouts(), epoch=self._epoch)
         if self._calls.loose:
@@ -206,21 +205,11 @@ class MoverDriver:
         if self._mover.local:
             await self._let_go()
         elif self._calls.loose or is_mine(self._calls.seen):
-            await self._look_back()
+            late = "a late write brought it here after the role was gone"
+            await look_back(self._calls, lambda: self._say(logging.WARNING, late))
         while not self._active:
             await trio.sleep_until(self._prepare_at)
             await self._warm_up()
-
-    async def _look_back(self) -> None:
-        """See what became of a change that was cut off, and who took over from us."""
-        lost = trio.current_time()
-        for after in LOOKS_BACK_S:
-            await trio.sleep_until(lost + after)
-            holder = await self._calls.ask_quietly()
-            if self._calls.loose and is_mine(holder):
-                self._calls.loose = False
-                self._say(logging.WARNING, "a late write brought it here after the role was gone")
-        self._calls.loose = False
 
     async def _warm_up(self) -> None:
         """One preparation, and one look at the holder; the next one is due after that or, if it failed, sooner."""
@@ -231,45 +220,46 @@ class MoverDriver:
             holder = await self._calls.ask()
         except MoverError as error:
             self._prepare_at = trio.current_time() + self._warming.after(error)
-            self._not_ready(error)
+            locked = isinstance(error, UnauthenticatedError) and error.pause is not None
+            self._readiness.failed(error, for_certain=locked)
+            self._show()
             return
         self._warming.succeeded()
-        if self._failures >= _UNREADY_AFTER:
-            self._tell.remark(logging.INFO, "ready to take over again")
-        self._failures = 0
-        self._tell.end(Trouble.UNREADY)
+        self._readiness.succeeded()
         self._show(detail=self._whereabouts())
         if self._gave_way_to and holder.who is not Who.UNKNOWN and not same_place(holder, self._gave_way_to):
             self._tell.take_part()  # whoever has it now, it is not the one that this node made room for
         if self._mover.local and is_mine(holder):
             await self._let_go()
 
-    def _not_ready(self, error: MoverError) -> None:
-        """Count a failure on a Backup; the second in a row is believed, and one that must not be repeated is, too."""
-        locked = isinstance(error, UnauthenticatedError) and error.pause is not None
-        before, self._failures = self._failures, _UNREADY_AFTER if locked else self._failures + 1
-        if self._failures >= _UNREADY_AFTER:
-            self._tell.stand(Trouble.UNREADY, f"not ready to take over: {error}")
-            if before < _UNREADY_AFTER:
-                self._tell.remark(logging.WARNING, f"not ready to take over: {error}")
-        self._show()
-
     async def _let_go(self) -> None:
-        """Give it up where it is here; trouble with that is told, and left alone."""
-        try:
-            if await self._calls.give_up():
-                self._say(logging.INFO, "given up")
-        except MoverError as error:
-            self._tell.remark(logging.WARNING, f"not given up: {error}")
+        """Give it up where it is here; what is on this host must not stay there, so that is repeated until done."""
+        pace = Pace(self._random)
+        while True:
+            try:
+                if await self._calls.give_up():
+                    self._say(logging.INFO, "given up")
+                break
+            except MoverError as error:
+                wait = pace.after(error)
+                if not self._mover.local or Trouble.FAILED not in self.report.troubles:
+                    self._tell.remark(logging.WARNING, f"not given up: {error}")
+                if not self._mover.local:
+                    break
+                self._tell.fail(f"it is still on this host, and cannot be taken away: {error}")
+                await trio.sleep(wait)
         self._calls.loose = False
+        if self._mover.local:
+            self._tell.end(Trouble.FAILED)
+            self._show(state=State.IDLE)
 
     # ---------------------------------------------------------------- the role is ours
 
     async def _serve(self) -> None:
         self._began = trio.current_time()
         self._gave_way_to = None
-        self._failures = 0
-        self._tell.end(Trouble.UNREADY)
+        self._readiness = Readiness(self._tell, "it may be here or not, that cannot be seen", "it can be seen again")
+        self._first_look = FirstLook(self._calls)
         self._show(state=State.ACQUIRING, detail="on its way, no answer yet", epoch=self._epoch, attempts=0, ms=None)
         look_first = not self._predecessor.known and (self._calls.here or not self._calls.asked)
         while True:
@@ -301,8 +291,6 @@ class MoverDriver:
         reason = f"could not be brought here in {limit:g} s: {self.report.detail}"
         self._tell.fail(reason)
         if self._options.on_deadline == "yield":
-            self._look()
-            await trio.lowlevel.checkpoint_if_cancelled()
             self._tell.offer(reason)
 
     async def _try_until_here(self, look_first: bool) -> bool:
@@ -335,8 +323,8 @@ class MoverDriver:
         seen = None
         if self._compares:
             seen = await self._calls.ask()
-        elif look_first:
-            seen = await self._calls.ask_quietly()
+        elif look_first or self._first_look.owed:
+            seen = await self._first_look.take()
         if seen is not None and is_mine(seen):
             self._found()
             return True
@@ -352,12 +340,12 @@ class MoverDriver:
 
     async def _resolve(self, before: Holder | None, unknown: OutcomeUnknownError) -> bool:
         """The answer did not come: see what the service says."""
-        holder = await self._calls.ask(fresh=True)
+        holder = await self._first_look.take()
         if is_mine(holder):
             self._calls.arrived()
             self._moved(before, confirmed=True)
             return True
-        if self._gives_way(holder):
+        if holder is not None and self._gives_way(holder):
             return False
         raise unknown
 
@@ -421,9 +409,9 @@ class MoverDriver:
                     holder = await self._calls.ask()
                 except MoverError as error:
                     self._looks.asked(trio.current_time())
-                    self._looks.not_before(trio.current_time() + pace.after(error))
+                    self._looks.not_before(self._blinded(error, pace))
                     continue
-                pace.succeeded()
+                self._sees_again(pace)
                 now = trio.current_time()
                 self._looks.asked(now)
                 if self._proof.lost(holder, now, gives_way=self._is_outranked(holder)):
@@ -446,9 +434,22 @@ class MoverDriver:
     async def _keep_warm(self) -> None:
         try:
             await self._prepare()
-            self._warming.succeeded()
+            self._sees_again(self._warming)
         except MoverError as error:
-            self._prepare_at = trio.current_time() + self._warming.after(error)
+            self._prepare_at = self._blinded(error, self._warming)
+
+    def _blinded(self, error: MoverError, pace: Pace) -> float:
+        """Count a failure to look after it; return when to try again."""
+        wait = pace.after(error)
+        self._readiness.failed(error, for_certain=needs_a_person(error, wait))
+        self._show()
+        return trio.current_time() + wait
+
+    def _sees_again(self, pace: Pace) -> None:
+        pace.succeeded()
+        if not self._calls.trouble:
+            self._readiness.succeeded()
+            self._show()
 
     async def _take_back(self, taker: Holder) -> bool:
         """It is somewhere else while the role is ours: bring it back, by the rules of contention."""
@@ -486,7 +487,7 @@ class MoverDriver:
     def _show(self, **changes: Any) -> None:
         """Renew the report, with what is known from calls."""
         seen = self._calls.seen
-        unready = not self._active and self._failures >= _UNREADY_AFTER
+        unready = not self._active and self._readiness.lost
         self._tell.show(
             ready=not self._calls.trouble,
             why=self._calls.trouble,

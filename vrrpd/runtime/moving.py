@@ -58,6 +58,21 @@ class Report(Protocol):
         ...
 
     @property
+    def epoch(self) -> int:
+        """How often the role came or went."""
+        ...
+
+    @property
+    def attempts(self) -> int:
+        """Tried since the role came."""
+        ...
+
+    @property
+    def ms(self) -> float | None:
+        """How long it took to bring it here the last time, in milliseconds; None before."""
+        ...
+
+    @property
     def weight(self) -> int:
         """What is added to the priority for now; 0 while this node is ready."""
         ...

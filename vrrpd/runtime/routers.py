@@ -73,6 +73,7 @@ class Router:
         self._drain = Drain.NO
         self._releasing = False  # giving the role away because of its health
         self._held_down = False
+        self._served = False  # when it was told to leave
         self._changed = trio.Event()
         self._repairs = Repairs()
         self.remarks = Remarks(self.alarms, self._log)
@@ -113,6 +114,14 @@ class Router:
         """The shortest Active_Down_Interval of its members, nanoseconds: a longer sleep is a gap."""
         every = [each.settings for each in self.spec.members]
         return min(active_down_interval(s.version, s.priority, s.interval, s.down_adverts) for s in every)
+
+    @property
+    def unfollowed(self) -> bool:
+        """True where it was Active until it left, and nobody else is, as far as is heard."""
+        cores, now = self.group.members, self._services.now()
+        heard = [source for core in cores for source, at in core.heard.items() if now - at <= self.patience]
+        others = any(self.heard_from([source]) for source in heard) or any(core.followed_by for core in cores)
+        return self._served and not others
 
     @property
     def _bound(self) -> bool:
@@ -289,6 +298,7 @@ class Router:
     def leave(self, reason: str) -> None:
         """Hand over, then take no part again."""
         self.leaving = True
+        self._served = any(core.holds_addresses for core in self.group.members)
         self._perform(self.group.leave(reason, self._services.now()))
 
     def shutdown(self, reason: str) -> None:
@@ -447,7 +457,8 @@ class Router:
     # ---------------------------------------------------------------- movers and alarms
 
     def _mover_changed(self) -> None:
-        """A mover has something new to say."""
+        """A mover has something new to say; it may have waited for that."""
+        self._services.vigil.look()
         self.movement.raise_alarms(self.alarms, self._services.now())
         if self.movement.demand != self.health.demand:
             self.judge_health()

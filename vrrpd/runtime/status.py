@@ -158,6 +158,9 @@ def _mover(spec: MoverSpec, at_work: Moving) -> dict[str, Any]:
         "holder": report.holder,
         "ready": report.ready,
         "why": report.why or None,
+        "epoch": report.epoch,
+        "attempts": report.attempts,
+        "ms": report.ms,
     }
 
 

@@ -352,9 +352,8 @@ class Runtime:
 
     def _part(self, router: Router) -> None:
         """End the movers of a router that has left; what they moved is given up where nobody took it over."""
-        followed = any(core.followed_by for core in router.group.members)
         if router.movement.movers:
-            router.movement.close(give_up=self._stopping and not followed)
+            router.movement.close(give_up=self._stopping and router.unfollowed)
             self._parting = [each for each in self._parting if not each.over.is_set()] + [router.movement]
 
     def _renew(self, router: Router) -> None:
