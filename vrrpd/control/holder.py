@@ -13,7 +13,7 @@ import struct
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from vrrpd.control import messages
 
@@ -102,12 +102,12 @@ def _shown(name: str) -> str:
 
 def _ports(said: Any) -> frozenset[tuple[str, int]]:
     found = set[tuple[str, int]]()
-    for each in said if isinstance(said, list) else ():  # pyright: ignore[reportUnknownVariableType]
+    for each in cast("list[Any]", said) if isinstance(said, list) else ():
         match each:
             case [str(host), int(port)]:
                 found.add((host, port))
             case _:
-                pass
+                pass  # not to be believed
     return frozenset(found)
 
 
