@@ -23,7 +23,7 @@ from typing import Self
 
 from vrrpd.errors import VrrpdError
 
-BACKLOG = 64
+BACKLOG = 1024
 """Connections that may wait to be accepted; the kernel drops further ones, who try again."""
 
 _IP_FREEBIND, _IPV6_FREEBIND = 15, 78  # linux/in.h, linux/in6.h
