@@ -331,6 +331,7 @@ def test_the_port_is_what_the_agent_binds_and_what_no_other_mover_may_have() -> 
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
+        ({"listen": "80", "unready_weight": "-5"}, "'unready_weight' is of no use here; leave it out"),
         ("http", "'http' is no port; write a port such as 8080, or a shared address with it: 10.0.0.100:8080"),
         ("0", "port 0 does not exist; write 1..65535"),
         ("localhost:80", "'localhost:80' names no address of this host; write a port such as 8080"),

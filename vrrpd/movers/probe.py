@@ -128,7 +128,7 @@ class ProbeOptions(CommonOptions):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        self.refuse("takeover", "connect_timeout", "release")
+        self.refuse("takeover", "connect_timeout", "release", "unready_weight")
         useless = sorted({"path", "body"} & self.model_fields_set)
         if useless and self.protocol == "tcp":
             raise plain_error(f"{useless[0]!r} is of no use with tcp", "write protocol: http, or leave it out")
