@@ -121,6 +121,32 @@ def test_nodes_that_have_no_family_in_common_are_told_to_have_one(file_of: FileO
     ]
 
 
+@pytest.mark.parametrize(
+    ("keys", "mover", "said"),
+    [
+        ("", "plain: {}", []),
+        (
+            "advert_interval: 10ms, ",
+            "plain: {}",
+            ["lb1 (250) does not fall behind lb2 (145) by an unready_weight of -20; write -106 or below, or off"],
+        ),
+        ("advert_interval: 10ms, ", "plain: {unready_weight: -106}", []),
+        ("advert_interval: 10ms, ", "plain: {unready_weight: off}", []),
+        (
+            "",
+            "plain: {unready_weight: -10}",
+            ["lb1 (250) does not fall behind lb2 (240) by an unready_weight of -10; write -11 or below, or off"],
+        ),
+    ],
+)
+def test_a_weight_that_leaves_an_unready_node_ahead_is_odd(
+    keys: str, mover: str, said: list[str], file_of: FileOf
+) -> None:
+    file = file_of(f"{PAIR}routers:\n  web: {{vrid: 51, {keys}movers: [{mover}]}}\n")
+    assert file.mistakes == ()
+    assert [warning.text for warning in file.warnings] == said
+
+
 def test_in_multicast_it_speaks_ipv4_where_nothing_else_is_known(file_of: FileOf) -> None:
     member = only(file_of("routers:\n  web: {vrid: 51, interface: eth0, movers: [plain: {}]}\n"))
     assert (member.settings.family, member.settings.unicast) == (Family.IPV4, False)
