@@ -112,7 +112,9 @@ def run_agent(options: Options, launcher: Launcher) -> None:
             pass  # only the directory is wanted; where it cannot be made, a drain says so
         wanted = [errand for each in (*spec.checks, *spec.movers) for errand in errands(each)]
         programs.promise([{"guardian": who}, *wanted])
-        ports.take(port for each in spec.movers for port in ports_of(each))
+        taken = [port for each in spec.movers for port in ports_of(each)]
+        ports.take(taken)
+        lock.has(taken)
         said, refused = give_rights_away(who)
         as_json = (options.log_format or spec.log_format) == "json"
         writer = setup(options.log_level or spec.log_level or "info", "json" if as_json else "text")

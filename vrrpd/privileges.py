@@ -14,15 +14,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import trio
 
 from vrrpd.checks.paths import obstacle
 from vrrpd.config import CheckSpec, MoverSpec
+from vrrpd.control.holder import holder_of
 from vrrpd.errors import VrrpdError
-from vrrpd.kinds import errands, inspect
+from vrrpd.kinds import errands, inspect, ports
 from vrrpd.linux.memory import lock_memory
+from vrrpd.linux.ports import trouble
 from vrrpd.linux.real_time import take_real_time
 from vrrpd.rights import NETWORK, OWN_USER, Account, acting_as, agent_account, own_account, settle
 
@@ -53,12 +55,23 @@ def inspect_as(who: Account) -> Callable[[CheckSpec | MoverSpec], str | None]:
     """Looks at a check or a mover with the rights of whoever will do the looking when it runs."""
 
     def look(spec: CheckSpec | MoverSpec) -> str | None:
+        if isinstance(spec, MoverSpec) and (taken := _taken(ports(spec))):
+            return taken
         if errands(spec):
             return inspect(spec)  # the launcher will, with rights of its own
         with acting_as(who, NETWORK):
             return inspect(spec)
 
     return look
+
+
+def _taken(wanted: Sequence[tuple[str, int]]) -> str | None:
+    """What keeps an agent from its ports; one that runs here may have them."""
+    for each in wanted:
+        found = trouble(*each)
+        if found and each not in holder_of().ports:
+            return found
+    return None
 
 
 def give_rights_away(who: Account) -> tuple[str, list[str]]:

@@ -195,21 +195,55 @@ def test_on_a_desk_it_is_not_known(path: Path, clouds: Clouds) -> None:
     assert clouds.made == []
 
 
-@pytest.mark.parametrize(
-    ("holder", "ready", "said"),
-    [
-        (LockHolder(0, None), False, "another program has it"),
-        (LockHolder(77, "/run/x.sock"), True, "the agent that runs here (pid 77, control socket /run/x.sock)"),
-        (LockHolder(77, None, "user 7 has taken the name"), False, "another program has it"),
-    ],
-)
-def test_a_port_that_somebody_else_has_is_no_trouble_where_that_is_the_agent(
-    holder: LockHolder, ready: bool, said: str, path: Path, clouds: Clouds, monkeypatch: pytest.MonkeyPatch
+def has(monkeypatch: pytest.MonkeyPatch, holder: LockHolder) -> None:
+    """There is an agent."""
+    for each in ("vrrpd.cli.ready", "vrrpd.privileges"):
+        monkeypatch.setattr(f"{each}.holder_of", lambda: holder)
+
+
+def test_the_port_of_the_agent_that_runs_here_is_no_trouble(
+    path: Path, clouds: Clouds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vrrpd.cli.ready.holder_of", lambda: holder)
     clouds.says = {"a": PEER, "b": PEER}
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        path.write_text(FILE.replace("thing: a", f"thing: a, port: {taken.getsockname()[1]}"))
+        number = taken.getsockname()[1]
+        has(monkeypatch, LockHolder(77, "/run/x.sock", ports=frozenset({("127.0.0.1", number)})))
+        path.write_text(FILE.replace("thing: a", f"thing: a, port: {number}"))
         first, second = json.loads(run(path, "--ready", "--json").output)["ready"]
-    assert (first["ready"], second["ready"]) == (ready, True)
-    assert said in (first["holder"] if ready else first["why"])
+    assert first["ready"]
+    assert first["holder"] == "the agent that runs here (pid 77, control socket /run/x.sock)"
+    assert second["ready"]
+
+
+@pytest.mark.parametrize(
+    "holder", [LockHolder(0, None), LockHolder(77, "/run/x.sock", ports=frozenset({("127.0.0.1", 1)}))]
+)
+@pytest.mark.usefixtures("clouds")
+def test_a_port_that_another_program_has_is_a_mistake_with_its_line(
+    holder: LockHolder, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has(monkeypatch, holder)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        path.write_text(FILE.replace("thing: a", f"thing: a, port: {number}"))
+        result = run(path)
+    assert result.exit_code == 1
+    what = f"cannot answer on 127.0.0.1:{number}: another program has it; stop that (ss -ltnp names it), or choose"
+    assert f"{path}:3:" in result.output
+    assert what in result.output
+
+
+def test_a_port_is_free_while_movers_are_asked(path: Path, clouds: Clouds) -> None:
+    clouds.says = {"a": PEER, "b": PEER}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        number = free.getsockname()[1]
+    path.write_text(FILE.replace("thing: a", f"thing: a, port: {number}"))
+    build = clouds.build
+
+    def bind_and_build(options: Options, host: Host) -> Cloud:
+        socket.create_server(("127.0.0.1", number)).close()
+        return build(options, host)
+
+    registry.KINDS["cloud"] = Kind(TypeAdapter(Options), bind_and_build, ports=ports)  # pyright: ignore[reportIndexIssue]
+    assert run(path, "--ready").exit_code == 0

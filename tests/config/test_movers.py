@@ -105,6 +105,7 @@ def test_without_nodes_the_peers_have_no_names_and_no_priorities(file_of: FileOf
     [
         ("lb1: 10.0.0.11, lb2: 10.0.0.12", Family.IPV4, IPv4Address("192.0.0.8")),
         ('lb1: [10.0.0.11, "fd00::11"], lb2: ["fd00::12", 10.0.0.12]', Family.IPV4, IPv4Address("192.0.0.8")),
+        ('lb1: [10.0.0.11, "fd00::11"], lb2: "fd00::12"', Family.IPV6, IPv6Address("fe80::200:5eff:fe00:233")),
         ('lb1: "fd00::11", lb2: "fd00::12"', Family.IPV6, IPv6Address("fe80::200:5eff:fe00:233")),
     ],
 )
@@ -115,6 +116,45 @@ def test_a_router_without_addresses_advertises_one_that_no_host_has_and_holds_no
     assert member.settings.family is family
     assert member.settings.addresses == (advertised,)
     assert member.addresses == ()
+
+
+def test_its_family_is_that_of_the_peers_where_nothing_else_is_known(file_of: FileOf) -> None:
+    unicast = 'unicast: {bind: [10.0.0.11, "fd00::11"], peers: ["fd00::12"]}'
+    member = only(file_of(f"routers:\n  web: {{vrid: 51, {unicast}, movers: [plain: {{}}]}}\n"))
+    assert member.settings.family is Family.IPV6
+
+
+def test_nodes_that_have_no_family_in_common_are_told_to_have_one(file_of: FileOf) -> None:
+    file = file_of('nodes: {lb1: 10.0.0.11, lb2: "fd00::12"}\nrouters:\n  web: {vrid: 51, movers: [plain: {}]}\n')
+    assert [mistake.text for mistake in file.mistakes] == [
+        "a router without addresses is IPv4, but lb2 has no IPv4 address; give all nodes an address of one family"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "mover", "said"),
+    [
+        ("", "plain: {}", []),
+        (
+            "advert_interval: 10ms, ",
+            "plain: {}",
+            ["lb1 (250) does not fall behind lb2 (145) by an unready_weight of -20; write -106 or below, or off"],
+        ),
+        ("advert_interval: 10ms, ", "plain: {unready_weight: -106}", []),
+        ("advert_interval: 10ms, ", "plain: {unready_weight: off}", []),
+        (
+            "",
+            "plain: {unready_weight: -10}",
+            ["lb1 (250) does not fall behind lb2 (240) by an unready_weight of -10; write -11 or below, or off"],
+        ),
+    ],
+)
+def test_a_weight_that_leaves_an_unready_node_ahead_is_odd(
+    keys: str, mover: str, said: list[str], file_of: FileOf
+) -> None:
+    file = file_of(f"{PAIR}routers:\n  web: {{vrid: 51, {keys}movers: [{mover}]}}\n")
+    assert file.mistakes == ()
+    assert [warning.text for warning in file.warnings] == said
 
 
 def test_in_multicast_it_speaks_ipv4_where_nothing_else_is_known(file_of: FileOf) -> None:

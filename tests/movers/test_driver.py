@@ -450,6 +450,13 @@ class TestTheHolder:
         await at_work(nursery, it)
         assert (it.report.holder, it.report.detail) == (said, f"the cloud says {said}")
 
+    async def test_of_what_is_on_this_host_no_cloud_says_anything(self, cloud: Cloud, nursery: trio.Nursery) -> None:
+        cloud.give(None)
+        it = node(cloud)
+        it.mover.local = True
+        await at_work(nursery, it)
+        assert it.report.detail == "it is not here"
+
     async def test_unknown_is_no_holder(self, cloud: Cloud, nursery: trio.Nursery) -> None:
         it = node(cloud)
         it.mover.holder = unknown

@@ -96,6 +96,26 @@ async def ending(stream: trio.SocketStream) -> str:
 # -------------------------------------------------------------------- tcp
 
 
+async def test_whoever_comes_behind_many_others_is_answered_soon(
+    a_probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+    sleep = trio.sleep
+
+    async def rest(seconds: float) -> None:
+        rests.append(seconds)
+        await sleep(0)
+
+    async with a_probe(protocol="http") as (mover, port):
+        await mover.acquire(None)
+        others = [socket.create_connection(("127.0.0.1", port)) for _ in range(150)]  # the loop does not turn meanwhile
+        monkeypatch.setattr(trio, "sleep", rest)
+        assert (await ask(port)).startswith(b"HTTP/1.1 200")
+        for each in others:
+            each.close()
+    assert sum(rests) < 0.1
+
+
 async def test_only_an_active_accepts_connections(a_probe: Probe) -> None:
     async with a_probe() as (mover, port):
         assert not await connects(port)
@@ -311,6 +331,7 @@ def test_the_port_is_what_the_agent_binds_and_what_no_other_mover_may_have() -> 
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
+        ({"listen": "80", "unready_weight": "-5"}, "'unready_weight' is of no use here; leave it out"),
         ("http", "'http' is no port; write a port such as 8080, or a shared address with it: 10.0.0.100:8080"),
         ("0", "port 0 does not exist; write 1..65535"),
         ("localhost:80", "'localhost:80' names no address of this host; write a port such as 8080"),

@@ -4,15 +4,18 @@ A standby that cannot reach the API of its cloud, or may not use it, looks well 
 mover of this node is made, told to get ready, asked who has what it moves, and closed: all at the same time, none for
 longer than `LIMIT_S`, with the rights that the agent will have. Nothing is changed anywhere.
 
-No agent is needed for that, and one that runs here is not disturbed: it has the ports of its probes.
+No agent is needed for that, and one that runs here is not disturbed: it has the ports of its probes, and where none
+runs they are free again after a look, for one that starts meanwhile.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,10 +25,8 @@ import trio
 from vrrpd import launcher as launching
 from vrrpd.config import AgentSpec, MoverSpec
 from vrrpd.control.holder import holder_of
-from vrrpd.errors import VrrpdError
 from vrrpd.kinds import errands, mover, ports
-from vrrpd.linux.netlink import Snapshot
-from vrrpd.linux.ports import Ports
+from vrrpd.linux.netlink import Netlink, Snapshot, route_error
 from vrrpd.linux.route import Route
 from vrrpd.movers.base import Interface, Mover, MoverError
 from vrrpd.privileges import own_user
@@ -61,7 +62,19 @@ class Verdict:
 
 
 class _Looking:
-    """Routes and ports as who only looks has them: none of ours is here, and none is put there."""
+    """Routes and ports as who only looks has them: read as they are, and never changed."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._unbound = socket.socket()
+
+    def close(self) -> None:
+        self._unbound.close()
+
+    def port(self, host: str, port: int) -> socket.socket:
+        """One for them all, that is bound to none."""
+        del host, port
+        return self._unbound
 
     def listens(self, who: str, listener: socket.socket) -> None:
         raise AssertionError(f"nothing is changed: {who} {listener}")
@@ -76,8 +89,17 @@ class _Looking:
         raise AssertionError(f"nothing is changed: {route}")
 
     async def present(self, *routes: Route) -> bool:
-        del routes
-        return False
+        with Netlink() as netlink:
+            there = netlink.routes()
+        return all(any(each.same(route, self._index(route)) for each in there) for route in routes)
+
+    def _index(self, route: Route) -> int:
+        if not route.device:
+            return 0
+        found = next((link.index for link in self._snapshot.links if link.name == route.device), None)
+        if found is None:
+            raise route_error(errno.ENODEV)
+        return found
 
 
 def ask(spec: AgentSpec, snapshot: Snapshot) -> list[Verdict]:
@@ -94,13 +116,12 @@ def ask(spec: AgentSpec, snapshot: Snapshot) -> list[Verdict]:
         return []
     launcher = launching.start()
     try:
-        with Ports() as bound:
-            said = [_bind(each, bound) for each in spec.movers]
+        with closing(_Looking(snapshot)) as looking:
+            said = [_has_port(each) for each in spec.movers]
             programs = LauncherClient(launcher)
             programs.promise([errand for each in spec.movers for errand in errands(each)])
             with acting_as(own_user(None), NETWORK):
-                looking = _Looking()
-                use = partial(mover, programs=programs, routes=looking, port=bound.port, watch=looking)
+                use = partial(mover, programs=programs, routes=looking, port=looking.port, watch=looking)
                 asked = [
                     verdict or use(each, spec.node, partial(_card, spec, snapshot, each))
                     for each, verdict in zip(spec.movers, said, strict=True)
@@ -111,15 +132,12 @@ def ask(spec: AgentSpec, snapshot: Snapshot) -> list[Verdict]:
         os.waitpid(launcher.pid, 0)
 
 
-def _bind(spec: MoverSpec, bound: Ports) -> Verdict | None:
-    """Take the ports of a mover; the answer, where there is no need to ask further."""
-    try:
-        bound.take(ports(spec))
-    except VrrpdError as error:
-        holder = holder_of()
-        if holder.pid and not holder.stranger:
-            return Verdict(spec.router, spec.name, None, f"the agent that runs here ({holder.who})")
-        return Verdict(spec.router, spec.name, str(error))
+def _has_port(spec: MoverSpec) -> Verdict | None:
+    """The answer, where the agent that runs here has the port of a mover; that it is free was seen with the file."""
+    wanted = ports(spec)
+    holder = holder_of() if wanted else None
+    if holder is not None and holder.ports.issuperset(wanted):
+        return Verdict(spec.router, spec.name, None, f"the agent that runs here ({holder.who})")
     return None
 
 

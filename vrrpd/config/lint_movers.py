@@ -1,8 +1,9 @@
 """Mistakes in the movers: what moves with a router beside its addresses.
 
 Owns what can be said without knowing any kind: that each entry is of one kind, that what is written for each node
-names all of them, that no two movers pull at the same thing, and what a router without addresses cannot be. What the
-options of one kind mean, the kind has said before; whether this host can do it, it says in `resolve.examine`.
+names all of them, that no two movers pull at the same thing, that a node which is not ready falls behind, and what a
+router without addresses cannot be. What the options of one kind mean, the kind has said before; whether this host can
+do it, it says in `resolve.examine`.
 
 Must not do: judge a list of which something was lost.
 """
@@ -11,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import ip_address
+from itertools import pairwise
 
 from vrrpd.config.file import Report
 from vrrpd.config.lint_router import lint_names
 from vrrpd.config.routers import Moving, Router
+from vrrpd.config.scalars import HEAVIEST
 from vrrpd.config.tree import Path
 from vrrpd.config.words import quote
 from vrrpd.proto.settings import OWNER
@@ -31,6 +34,7 @@ def lint_movers(report: Report, all_routers: Iterable[Router]) -> None:
             _lint_nodes(report, router, mover)
             _lint_things(report, router, mover, first)
             _lint_ports(report, router, mover)
+            _lint_unready(report, router, mover)
         if not router.addresses and router.keys.movers:
             _lint_without_addresses(report, router)
 
@@ -93,6 +97,22 @@ def _lint_ports(report: Report, router: Router, mover: Moving) -> None:
         elif owner is None and not everybodys and router.nodes:
             what = f"{address} is neither an address of a node nor one that router {quote(router.name)} shares"
             report.odd(mover.path, what, f"write the port alone, {port}, unless it is an address of every node")
+
+
+def _lint_unready(report: Report, router: Router, mover: Moving) -> None:
+    """A node that could not take over has to come behind the next one that could."""
+    ranked = sorted(router.priorities.items(), key=lambda item: -item[1])
+    weight: int = mover.options.unready_weight
+    ready_always = report.file.kinds.movers[mover.kind].ports(mover.options)  # a port was bound before anything began
+    if not weight or ready_always or not router.complete or not router.sound("priority", "advert_interval", "version"):
+        return
+    pairs = [(one, other) for one, other in pairwise(ranked) if one[1] != OWNER and one[1] > other[1]]
+    ahead, one, other = max(((a[1] - b[1], a, b) for a, b in pairs), default=(0, ("", 0), ("", 0)))
+    if pairs and ahead >= -weight:
+        own = "unready_weight" in mover.options.model_fields_set
+        what = f"{one[0]} ({one[1]}) does not fall behind {other[0]} ({other[1]}) by an unready_weight of {weight}"
+        right = f"write {-ahead - 1} or below, or off" if ahead < HEAVIEST else "write off"
+        report.odd((*mover.path, "unready_weight") if own else mover.path, what, right)
 
 
 def _lint_without_addresses(report: Report, router: Router) -> None:

@@ -153,7 +153,9 @@ def _lint_family(report: Report, router: Router, family: Family) -> None:
             entry.path if entry else router.path("movers"),
             f"{entry.address.ip if entry else 'a router without addresses'} is {name}, "
             f"but {who} {has} no {name} address",
-            f"add an {name} address there, or set 'transport: multicast'",
+            f"add an {name} address there, or set 'transport: multicast'"
+            if entry
+            else "give all nodes an address of one family",
         )
     if unicast is None or not unicast.peers:
         return

@@ -176,12 +176,16 @@ class Router:
     def families(self) -> tuple[Family, ...]:
         """The families of its addresses, IPv4 first: one virtual router each.
 
-        A router without addresses, which has movers, is one: in IPv4, unless no node has an IPv4 address.
+        A router without addresses, which has movers, is one: in IPv6 where that is what all nodes have in common, else
+        in IPv4.
         """
         present = {family_of(listed.address) for listed in self.addresses}
         if not self.addresses and self.keys.movers:
-            own = {family_of(address) for node in (*self.nodes, "") for address in self.own_addresses(node)}
-            present = {Family.IPV6 if own == {Family.IPV6} else Family.IPV4}
+            everybody = [self.own_addresses(node) for node in self.nodes or ("",)]
+            everybody.append((self.keys.unicast and self.keys.unicast.peers) or ())
+            sides = [{family_of(address) for address in own} for own in everybody if own]
+            common = set(Family).intersection(*sides) if sides else set[Family]()
+            present = {Family.IPV6 if common == {Family.IPV6} else Family.IPV4}
         return tuple(family for family in Family if family in present)
 
     def advertised(self, family: Family) -> tuple[Address, ...]:

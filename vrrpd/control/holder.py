@@ -13,7 +13,7 @@ import struct
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from vrrpd.control import messages
 
@@ -31,12 +31,14 @@ class Holder:
     Attributes:
         pid: its process id; 0 where it lives in a process id namespace that we cannot see into.
         control: its control socket; None where it did not say in time, or is not to be believed.
+        ports: (host, port) of each port that it answers health probes on.
         stranger: who has taken the name and cannot be an agent, for people; "" for an agent.
     """
 
     pid: int
     control: str | None
     stranger: str = ""
+    ports: frozenset[tuple[str, int]] = frozenset()
 
     @property
     def who(self) -> str:
@@ -72,7 +74,13 @@ def holder_of(name: str = NAME, *, taken: bool = False) -> Holder:
         pid, uid, _ = struct.unpack("3i", asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         if not _may_be_agent(pid, uid):
             return Holder(pid, None, f"user {uid} has taken the name {_shown(name)} (pid {pid or 'unknown'})")
-        return Holder(pid, _control(asking))
+        said = _said(asking)
+        control: Any = said.get("control")
+        return Holder(
+            pid,
+            control if isinstance(control, str) and control.isprintable() else None,
+            ports=_ports(said.get("ports")),
+        )
     return Holder(0, None)
 
 
@@ -92,8 +100,19 @@ def _shown(name: str) -> str:
     return name.replace("\0", "@", 1)
 
 
-def _control(asking: socket.socket) -> str | None:
-    """Read the holder's line; None where it does not say in time."""
+def _ports(said: Any) -> frozenset[tuple[str, int]]:
+    found = set[tuple[str, int]]()
+    for each in cast("list[Any]", said) if isinstance(said, list) else ():
+        match each:
+            case [str(host), int(port)]:
+                found.add((host, port))
+            case _:
+                pass  # not to be believed
+    return frozenset(found)
+
+
+def _said(asking: socket.socket) -> dict[str, Any]:
+    """Read the holder's line; empty where it does not say in time."""
     line = b""
     deadline = time.monotonic() + _DEADLINE
     with contextlib.suppress(OSError, messages.MessageError):
@@ -101,8 +120,7 @@ def _control(asking: socket.socket) -> str | None:
             asking.settimeout(max(deadline - time.monotonic(), 0.001))
             piece = asking.recv(4096)
             if not piece:
-                return None
+                return {}
             line += piece
-        said: Any = messages.decode(line).get("control")
-        return said if isinstance(said, str) and said.isprintable() else None
-    return None
+        return dict(messages.decode(line))
+    return {}

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+from collections.abc import Iterable
 from typing import Never, Self
 
 import trio
@@ -44,6 +45,7 @@ class NamespaceLock:
     """
 
     def __init__(self, control: str, name: str = NAME) -> None:
+        self._control = control
         self._line = messages.encode({"control": control})
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -63,6 +65,10 @@ class NamespaceLock:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def has(self, ports: Iterable[tuple[str, int]]) -> None:
+        """Tell whoever asks which ports are ours, so that he takes us for nobody else."""
+        self._line = messages.encode({"control": self._control, "ports": [list(each) for each in ports]})
 
     def close(self) -> None:
         """Let the next agent in."""

@@ -23,7 +23,7 @@ from typing import Self
 
 from vrrpd.errors import VrrpdError
 
-BACKLOG = 64
+BACKLOG = 1024
 """Connections that may wait to be accepted; the kernel drops further ones, who try again."""
 
 _IP_FREEBIND, _IPV6_FREEBIND = 15, 78  # linux/in.h, linux/in6.h
@@ -62,13 +62,20 @@ class Ports:
             try:
                 self._sockets[host, port] = _bound(host, port)
             except OSError as error:
-                code = error.errno or errno.EIO
-                mend = _MENDS.get(code, f"{os.strerror(code).lower()}; choose another one")
-                raise VrrpdError(f"cannot answer on {_shown(host, port)}: {mend}") from None
+                raise VrrpdError(_trouble(host, port, error)) from None
 
     def port(self, host: str, port: int) -> socket.socket:
         """The bound socket; whoever uses it does not close it."""
         return self._sockets[host, port]
+
+
+def trouble(host: str, port: int) -> str | None:
+    """What keeps anybody from having a port, tried and given back; None where nothing does but our own rights."""
+    try:
+        _bound(host, port).close()
+    except OSError as error:
+        return None if error.errno == errno.EACCES else _trouble(host, port, error)
+    return None
 
 
 def listen(bound: socket.socket) -> None:
@@ -95,6 +102,13 @@ def refuse(bound: socket.socket) -> None:
 def listening(bound: socket.socket) -> bool:
     """Whether connections are accepted."""
     return bool(bound.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+
+
+def _trouble(host: str, port: int, error: OSError) -> str:
+    """The port, the cause and the mend."""
+    code = error.errno or errno.EIO
+    mend = _MENDS.get(code, f"{os.strerror(code).lower()}; choose another one")
+    return f"cannot answer on {_shown(host, port)}: {mend}"
 
 
 def _bound(host: str, port: int) -> socket.socket:

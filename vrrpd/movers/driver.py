@@ -477,7 +477,11 @@ class MoverDriver:
         self._prepare_at = trio.current_time() + sooner(self._random, WARM_EVERY_S)
 
     def _whereabouts(self) -> str:
-        return f"the cloud says {self._calls.seen}" if self._calls.seen else "not asked yet"
+        if self._calls.seen is None:
+            return "not asked yet"
+        if self._mover.local:
+            return "it is here" if is_mine(self._calls.seen) else "it is not here"
+        return f"the cloud says {self._calls.seen}"
 
     def _say(self, level: int, detail: str, **changes: Any) -> None:
         """Log an event, and show it until the next one."""

@@ -9,8 +9,9 @@ others 503. Both load balancers take any status but 200, and a refused or reset 
 whatever its threshold; the 503 has the advantage that people, too, can tell a standby from a dead agent.
 
 The port is bound when the agent starts, and nobody else can have it from then on (`linux.ports`); to begin to answer
-is one system call. Whoever floods the port costs little: the kernel's queue is short, at most 200 connections a second
-are taken from it, at most 64 are open, of which the oldest goes for a new one, and each has little time.
+is one system call. Whoever floods the port costs little: the kernel's queue is short, at most 3200 connections a
+second are taken from it, at most 64 are open, of which the oldest goes for a new one, and each has little time. Whom a
+firewall lets flood it all the same can keep a prober waiting: an Active looks dead then.
 
 Must not do: say that the service is healthy. That is for the checks, which decide who is Active.
 
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import re
 import socket
 import struct
@@ -41,8 +43,11 @@ from vrrpd.movers.base import CommonOptions, Holder, Host, Kind, UnavailableErro
 OPEN = 64
 """Connections that are open at one time; a further one takes the place of the oldest."""
 
+AT_ONCE = 16
+"""Connections that are accepted in a row."""
+
 PAUSE_S = 0.005
-"""Between two connections that are accepted, in seconds."""
+"""Between two rows, in seconds."""
 
 PATIENCE_S = 10
 """How long a connection may last, in seconds; probers give up earlier."""
@@ -123,7 +128,7 @@ class ProbeOptions(CommonOptions):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        self.refuse("takeover", "connect_timeout", "release")
+        self.refuse("takeover", "connect_timeout", "release", "unready_weight")
         useless = sorted({"path", "body"} & self.model_fields_set)
         if useless and self.protocol == "tcp":
             raise plain_error(f"{useless[0]!r} is of no use with tcp", "write protocol: http, or leave it out")
@@ -226,7 +231,7 @@ class ProbeMover:
     async def _accept(self, nursery: trio.Nursery) -> None:
         listener = trio.socket.from_stdlib_socket(self._listener.dup())
         with listener:
-            while True:
+            for number in itertools.count(1):
                 try:
                     connection, _ = await listener.accept()
                 except OSError as error:
@@ -236,7 +241,8 @@ class ProbeMover:
                 if len(self._open) >= OPEN:
                     next(iter(self._open)).cancel()
                 nursery.start_soon(self._attend, trio.SocketStream(connection))
-                await trio.sleep(PAUSE_S)
+                if not number % AT_ONCE:
+                    await trio.sleep(PAUSE_S)
 
     async def _attend(self, stream: trio.SocketStream) -> None:
         """One connection, from its beginning to its end, which is soon."""
