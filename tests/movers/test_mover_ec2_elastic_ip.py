@@ -14,7 +14,7 @@ from trio.testing import MockClock
 from netns_lab.cloud.rules import Rule
 from netns_lab.cloud.server import Answer, Request, listen
 from netns_lab.cloud.world import Elastic
-from tests.movers.ec2_nodes import Cloud, seen
+from tests.movers.ec2_nodes import Cloud, host, seen
 from vrrpd.movers.base import (
     ConflictError,
     ForbiddenError,
@@ -121,6 +121,13 @@ async def test_this_host_sees_it_by_itself(ec2: Cloud) -> None:
     assert await mover.local_verify() is True
     ec2.fake.steal()
     assert await mover.local_verify() is False
+
+
+async def test_this_host_sees_it_on_the_network_interface_that_the_file_names(ec2: Cloud) -> None:
+    other = host(card="02:88:00:00:00:99")  # the router lives elsewhere
+    mover = await ec2.ready(KIND, told=other, network_interface_id="eni-11", **EIP)
+    await mover.acquire(None)
+    assert await mover.local_verify() is True
 
 
 async def test_an_address_that_only_begins_alike_is_another(ec2: Cloud) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+from botocore.exceptions import ClientError  # pyright: ignore[reportMissingTypeStubs]
 from trio.testing import MockClock
 
 from netns_lab.cloud.ec2 import FakeEc2
@@ -142,6 +143,43 @@ class TestIdentity:
 
 
 class TestCredentials:
+    async def test_none_behind_a_hop_limit_of_one_is_no_matter_of_a_role(
+        self, mock_clock: MockClock, ec2: Cloud, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ec2.fake.world.machines["n1"].hops = 2
+        mover = ec2.make(KIND, region="eu-west-1", network_interface_id="eni-11", **EIP)
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+
+        def none(_: object) -> None:  # after a second that botocore waits for it
+            return None
+
+        monkeypatch.setattr("vrrpd.movers.ec2.chain.Chain.ask", none)
+        mock_clock.rate = 20
+        with pytest.raises(
+            UnauthenticatedError, match=r"HttpPutResponseHopLimit .*, or put AWS_ACCESS_KEY_ID"
+        ) as caught:
+            await mover.prepare()
+        assert "attach an IAM role" not in str(caught.value)
+
+    async def test_a_source_that_fails_in_its_own_way_is_said_and_ends_nothing(
+        self, ec2: Cloud, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        mover = ec2.make(KIND, **EIP)
+        denied = {"Error": {"Code": "AccessDenied", "Message": "not authorized to assume it"}}
+        failures: list[tuple[Exception, str]] = [
+            (ClientError(denied, "AssumeRoleWithWebIdentity"), "not authorized to assume it"),
+            (AttributeError("s3cr3t"), "cannot be had: AttributeError$"),
+        ]
+        for failure, said in failures:
+
+            def fail(_: object, failure: Exception = failure) -> None:
+                raise failure
+
+            monkeypatch.setattr("vrrpd.movers.ec2.chain.Session.get_credentials", fail)
+            with pytest.raises(UnauthenticatedError, match=said):
+                await mover.prepare()
+
     async def test_those_of_the_instances_role_are_used(self, ec2: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
         mover = ec2.make(KIND, **EIP)
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):

@@ -24,7 +24,8 @@ async def node(ec2: Cloud) -> AsyncIterator[Node]:
 
 
 def described(vpc: str, address: str) -> Card:
-    return Card("eni-77", vpc, "subnet-7", "10.0.0.77", frozenset({"10.0.0.77", address}), {}, checked=True)
+    addresses = frozenset({"10.0.0.77", address})
+    return Card("eni-77", "02:88:00:00:00:77", vpc, "subnet-7", "10.0.0.77", addresses, {}, checked=True)
 
 
 async def test_a_peers_address_in_our_network_is_the_peers(node: Node) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import pytest
+import trio
 from pydantic import ValidationError
 
 from netns_lab.cloud.rules import Rule
 from tests.movers.ec2_nodes import Cloud, seen
 from vrrpd.movers.base import ForbiddenError, InvalidError, OutcomeUnknownError, ThrottledError, Who
+from vrrpd.movers.ec2.api import Tree
 from vrrpd.movers.registry import KINDS
 
 KIND = "ec2-route"
@@ -152,3 +155,29 @@ def test_mistakes_are_said_in_plain_words(options: dict[str, object], complaint:
         KINDS[KIND].options.validate_python(options)
     (error,) = raised.value.errors()
     assert complaint in error["msg"]
+
+
+async def test_a_long_table_lets_others_run_while_it_is_looked_through(
+    unchecked: Cloud, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mover = await unchecked.ready(KIND, route_table_ids=["rtb-1"], destination=VIP)
+    item = "<item><destinationCidrBlock>{}</destinationCidrBlock><networkInterfaceId>eni-11</networkInterfaceId></item>"
+    routes = "".join(item.format(f"10.{n // 250}.{n % 250}.0/24") for n in range(1000)) + item.format(VIP)
+    text = f"<r><routeTableSet><item><routeSet>{routes}</routeSet></item></routeTableSet></r>"
+    table = Tree(ET.fromstring(text))
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async def call(*_: object, **__: object) -> Tree:
+        return table
+
+    monkeypatch.setattr("vrrpd.movers.ec2.api.Api.call", call)
+    nursery.start_soon(others)
+    assert (await mover.holder()).who is Who.ME
+    assert turns >= 15
+    nursery.cancel_scope.cancel()

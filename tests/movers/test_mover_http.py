@@ -244,6 +244,7 @@ async def test_a_change_before_anything_was_asked_says_that_it_is_too_early() ->
     ("answer", "said"),
     [
         (Response(200, "<html>"), "nobody"),
+        (Response(200, "[" * 100_000), "nobody"),
         (Response(200, {"holder": {"id": 1}}), "no single value"),
         (Response(200, {"holder": ["a"]}), "no single value"),
         (Response(200, {"holder": True}), "no single value"),

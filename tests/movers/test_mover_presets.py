@@ -499,6 +499,33 @@ async def test_robot_is_left_alone_for_ten_minutes(tmp_path: Path, mock_clock: M
         assert len(tried.asked) == 2  # in 20 minutes
 
 
+async def test_robot_is_switched_less_than_fifty_times_an_hour(tmp_path: Path, mock_clock: MockClock) -> None:
+    async with trying(HetznerRobot(), tmp_path, patient=True) as tried:
+        await tried.mover.prepare()
+        busy = Response(409, {"error": {"code": "FAILOVER_LOCKED", "message": "locked"}})
+        tried.cloud.faults.append(Fault(HetznerRobot.first, busy, times=1000))
+        tried.forget()
+        await failed(tried, UnavailableError)
+        for _ in range(360):
+            caught = await failed(tried, MoverError)
+            if isinstance(caught, ThrottledError):
+                assert caught.retry_after is not None
+                mock_clock.jump(max(10.0, caught.retry_after))
+            if mock_clock.current_time() > 3600:
+                break
+        assert 40 <= tried.asked.count(HetznerRobot.first) < 50
+
+
+async def test_robot_says_how_many_calls_it_takes(tmp_path: Path) -> None:
+    async with trying(HetznerRobot(), tmp_path) as tried:
+        await tried.mover.prepare()
+        limit = {"code": "RATE_LIMIT_EXCEEDED", "max_request": 50, "interval": 3600}
+        tried.cloud.faults.append(Fault(HetznerRobot.first, Response(403, {"error": limit})))
+        caught = await failed(tried, ThrottledError)
+        assert isinstance(caught, ThrottledError)
+        assert caught.retry_after == 72
+
+
 async def test_robot_already_there_is_there(tmp_path: Path) -> None:
     async with trying(HetznerRobot(), tmp_path) as tried:
         tried.cloud.holder = tried.cloud.me
@@ -597,4 +624,12 @@ def test_options_describe_themselves_to_editors(make: Make) -> None:
 def test_slow_clouds_have_time(make: Make, tmp_path: Path) -> None:
     cloud = make()
     options = KINDS[cloud.kind].options.validate_python(written(cloud, tmp_path / "t"))
-    assert (options.timeout, options.deadline) == (60 * SECOND, 120 * SECOND)
+    robot = make is HetznerRobot  # answers after three minutes at worst
+    assert (options.timeout, options.deadline) == (
+        (200 * SECOND, 300 * SECOND) if robot else (60 * SECOND, 120 * SECOND)
+    )
+
+
+def test_robot_may_take_three_minutes_to_answer(tmp_path: Path) -> None:
+    options = KINDS["hetzner-robot"].options.validate_python(written(HetznerRobot(), tmp_path / "t"))
+    assert 180 * SECOND < options.call_timeout < options.timeout

@@ -254,6 +254,16 @@ async def test_a_proxy_of_the_environment_is_for_services_only(monkeypatch: pyte
         await web.aclose()
 
 
+async def test_a_proxy_of_a_kind_that_is_not_spoken_is_said_without_its_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    web = Web(near=False, connect_timeout=SECOND)
+    monkeypatch.setenv("http_proxy", "socks5://me:s3cr3t@127.0.0.1:1")
+    with pytest.raises(UnreachableError, match="through a socks5 proxy; name an http proxy") as caught:
+        await web.send("GET", "http://service.example/")
+    assert "s3cr3t" not in str(caught.value)
+
+
 async def test_a_host_without_proxy_is_asked_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     web = Web(near=False, connect_timeout=SECOND)
     async with serving(fine) as server:

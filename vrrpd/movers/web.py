@@ -38,6 +38,7 @@ from vrrpd.proto.timers import SECOND
 ANSWER_LIMIT = 1024 * 1024
 """Bytes of an answer that are read; the longest that a mover asks for has some thousand."""
 
+_NO_PROXY = "name an http proxy in the agent's environment, or the host in NO_PROXY"
 _KEPT_WARM = 120  # seconds; movers ask every 30
 _GOODBYE_S = 0.5  # for the farewell of TLS
 
@@ -152,6 +153,8 @@ class Web:
             transport = self._transport or self._connecting(url)
         except (httpx2.InvalidURL, ValueError) as error:  # which may quote a header
             raise UnreachableError(f"{where} cannot be asked ({type(error).__name__}); correct the URL") from None
+        except ImportError:  # of what speaks SOCKS
+            raise UnreachableError(f"{where} cannot be asked through {_proxy_kind(url)}; {_NO_PROXY}") from None
         try:
             response = await transport.handle_async_request(request)
             try:
@@ -200,6 +203,11 @@ def _proxy(url: str) -> str | None:
         return None
     proxy = getproxies_environment().get(parts.scheme)
     return proxy if not proxy or "://" in proxy else f"http://{proxy}"
+
+
+def _proxy_kind(url: str) -> str:
+    """What kind of proxy that is, without where it is: there may be a password in it."""
+    return f"a {(_proxy(url) or '').partition(':')[0]} proxy"
 
 
 async def _read(response: httpx2.Response) -> bytes:

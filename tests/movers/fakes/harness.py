@@ -100,13 +100,18 @@ def on_loopback(declaration: dict[str, Any], port: int) -> Api:
 
 
 @asynccontextmanager
-async def trying(cloud: Provider, folder: Path, *, ids: bool = True, **more: Any) -> AsyncGenerator[Tried]:
-    """A mover of the cloud's kind on the node `lb1`."""
+async def trying(
+    cloud: Provider, folder: Path, *, ids: bool = True, patient: bool = False, **more: Any
+) -> AsyncGenerator[Tried]:
+    """A mover of the cloud's kind on the node `lb1`; a patient one waits between changes as it is declared."""
     secret = folder / "secret"
     secret.write_text(cloud.secret + "\n")
     options: Preset = KINDS[cloud.kind].options.validate_python(written(cloud, secret, ids=ids, **more))
     async with serving(cloud) as server:
-        declaration = {"nodes": dict(options.ids), **options.declaration()}
+        declaration: dict[str, Any] = {"nodes": dict(options.ids), **options.declaration()}
+        if not patient:
+            for step in declaration["acquire"]:
+                step.pop("apart", None)
         mover = HttpMover(on_loopback(declaration, server.port), options, lb1())
         try:
             yield Tried(mover, cloud, server, secret)

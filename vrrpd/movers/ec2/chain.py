@@ -20,15 +20,11 @@ from typing import Any, Final
 
 from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
 from vrrpd.movers.base import UnauthenticatedError
 
-NONE_FOUND: Final = (
-    "there are no credentials for AWS; attach an IAM role to the instance, or put AWS_ACCESS_KEY_ID and "
-    "AWS_SECRET_ACCESS_KEY into the agent's environment"
-)
 _FORM: Final = "application/x-www-form-urlencoded; charset=utf-8"
 
 logging.getLogger("botocore").setLevel(logging.ERROR)  # in detail the signer tells what it signs, tokens and all
@@ -43,17 +39,19 @@ class Chain:
     def ask(self) -> Any:
         """Credentials that are good for ten minutes at least, frozen; renewed 15 minutes before they run out. Blocks.
 
+        Returns:
+            The credentials; None where no source has any.
+
         Raises:
-            UnauthenticatedError: there are none.
+            UnauthenticatedError: a source has some, and they cannot be had.
         """
         try:
             self._source = self._source or Session().get_credentials()
-            if self._source is None:
-                raise UnauthenticatedError(NONE_FOUND)
-            return self._source.get_frozen_credentials()
-        except (BotoCoreError, OSError, ValueError, KeyError, RuntimeError) as error:
+            return self._source and self._source.get_frozen_credentials()
+        except Exception as error:  # noqa: BLE001 - of programs, files and services, in whatever way those fail
             self._source = None
-            said = str(error).rstrip(".")
+            known = isinstance(error, BotoCoreError | ClientError | OSError | ValueError | RuntimeError)
+            said = str(error).rstrip(".") if known else type(error).__name__
             raise UnauthenticatedError(f"the credentials for AWS cannot be had: {said}") from None
 
 

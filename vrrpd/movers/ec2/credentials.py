@@ -4,18 +4,23 @@ Asking for them blocks, so that is done in a worker thread, in `refresh`, and wh
 renewed 15 minutes before they run out, by whatever `refresh` comes by then. What AWS has refused is asked for anew, so
 that a secret that was mended is found without a restart.
 
+Where there are none, the instance's metadata service says why: the usual reason is that it cannot be asked, as in a
+container, which no role mends.
+
 botocore is an extra (`vrrpd[aws]`): without it there is one clear sentence and no other kind of mover suffers.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import trio
 
-from vrrpd.movers.base import UnauthenticatedError
+from vrrpd.movers.base import MoverError, UnauthenticatedError
+from vrrpd.movers.ec2.imds import Imds
 
 try:
     from vrrpd.movers.ec2 import chain
@@ -23,6 +28,10 @@ except ModuleNotFoundError as error:
     if not str(error.name).startswith("botocore"):
         raise
     chain = None
+
+
+_KEYS: Final = "put AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY into the agent's environment"
+_NONE: Final = "there are no credentials for AWS"
 
 
 def missing() -> str | None:
@@ -48,7 +57,10 @@ class Credentials:
         """
         if self._chain is None:
             raise UnauthenticatedError(str(missing()))
-        self._frozen = await trio.to_thread.run_sync(self._chain.ask, abandon_on_cancel=True, limiter=self._asking)
+        found = await trio.to_thread.run_sync(self._chain.ask, abandon_on_cancel=True, limiter=self._asking)
+        if found is None:
+            raise UnauthenticatedError(await _why_none())
+        self._frozen = found
 
     def distrust(self) -> None:
         """AWS does not take them: ask for others at the next `refresh`, and keep these until then."""
@@ -65,3 +77,19 @@ class Credentials:
         assert chain is not None, "refresh has said so"
         assert self._frozen is not None, "refresh comes first"
         return chain.sign(self._frozen, url, region, body, self.skew)
+
+
+async def _why_none() -> str:
+    """Why the metadata service gave no credentials, and what would mend that."""
+    if os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
+        return f"{_NONE}, and AWS_EC2_METADATA_DISABLED keeps the instance's role from being asked for; {_KEYS}"
+    imds = Imds(_KEYS)
+    try:
+        role = await imds.get("iam/security-credentials/")
+    except MoverError as error:
+        return f"{_NONE}: {error}"
+    finally:
+        await imds.aclose()
+    if role:
+        return f"{_NONE}: the instance has the role {role}, and gave none for it in time; they are asked for again"
+    return f"{_NONE}; attach an IAM role to the instance, or {_KEYS}"

@@ -37,7 +37,13 @@ _WITHOUT: Final = "set 'region' and 'network_interface_id' to do without it"
 class Imds:
     """The metadata service of this instance."""
 
-    def __init__(self) -> None:
+    def __init__(self, without: str = _WITHOUT) -> None:
+        """Ask nothing yet.
+
+        Args:
+            without: what else may be done where it does not answer, as the end of a sentence.
+        """
+        self._without = without
         self._root = os.environ.get(ENDPOINT, "").rstrip("/") or _LINK_LOCAL
         self._web = Web(True, connect_timeout=LIMIT)
         self._token: str | None = None
@@ -56,7 +62,7 @@ class Imds:
         if answer.status == 404:
             return None
         if answer.status != 200:
-            raise UnreachableError(f"the metadata service answers {answer.status}; {_WITHOUT}")
+            raise UnreachableError(f"the metadata service answers {answer.status}; {self._without}")
         return answer.body.decode("utf-8", "replace").strip()
 
     async def aclose(self) -> None:
@@ -76,13 +82,13 @@ class Imds:
             if await self._answers_without_token():
                 raise UnreachableError(
                     "the metadata service answers, but its token does not arrive: the hop limit is 1, as in a "
-                    f"container; set HttpPutResponseHopLimit of the instance to 2, or {_WITHOUT}"
+                    f"container; set HttpPutResponseHopLimit of the instance to 2, or {self._without}"
                 ) from None
             raise
         if answer.status == 403:
-            raise UnreachableError(f"the metadata service is off for this instance; switch it on, or {_WITHOUT}")
+            raise UnreachableError(f"the metadata service is off for this instance; switch it on, or {self._without}")
         if answer.status != 200:
-            raise UnreachableError(f"the metadata service gives no token ({answer.status}); {_WITHOUT}")
+            raise UnreachableError(f"the metadata service gives no token ({answer.status}); {self._without}")
         ttl = answer.headers.get("x-aws-ec2-metadata-token-ttl-seconds", "")
         seconds = int(ttl) if ttl.isdecimal() else _TTL
         self._token = answer.body.decode("ascii", "replace").strip()
@@ -101,8 +107,9 @@ class Imds:
             except OutcomeUnknownError:
                 pass
             except UnreachableError as error:
-                raise UnreachableError(f"no metadata service: {error}; on EC2, switch it on, or {_WITHOUT}") from None
-        raise _SilentError(f"the metadata service does not answer within a second; {_WITHOUT}")
+                mend = f"on EC2, switch it on, or {self._without}"
+                raise UnreachableError(f"no metadata service: {error}; {mend}") from None
+        raise _SilentError(f"the metadata service does not answer within a second; {self._without}")
 
 
 class _SilentError(UnreachableError):

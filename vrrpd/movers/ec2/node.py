@@ -38,6 +38,7 @@ class Card:
 
     Attributes:
         id: eni-...
+        mac: its MAC address, lower case.
         vpc: the network it is in.
         subnet: the part of that.
         primary: its first private address, which never leaves it.
@@ -47,6 +48,7 @@ class Card:
     """
 
     id: str
+    mac: str
     vpc: str
     subnet: str
     primary: str
@@ -63,6 +65,7 @@ def card(tree: Tree) -> Card:
     ipv6 = [str(IPv6Address(part.text("ipv6Address"))) for part in tree.all("ipv6AddressesSet/item")]
     return Card(
         tree.text("networkInterfaceId"),
+        tree.text("macAddress").lower(),
         tree.text("vpcId"),
         tree.text("subnetId"),
         tree.text("privateIpAddress"),
@@ -168,7 +171,7 @@ class Node:
         """
         if self._imds is None:
             return None
-        shown = await self._imds.get(f"network/interfaces/macs/{self._mac()}/{what}")
+        shown = await self._imds.get(f"network/interfaces/macs/{(await self.own()).mac}/{what}")
         return {str(address) for address in addresses} <= {*(shown or "").split()}
 
     async def aclose(self) -> None:

@@ -126,9 +126,12 @@ class Route:
         """Who the route of one table leads to."""
         wanted = question("DescribeRouteTables", numbered("RouteTableId", [table]))
         key = f"destination{self._family}"
-        for route in (await self._node.api.call(wanted)).all("routeTableSet/item/routeSet/item"):
+        found = await self._node.api.call(wanted)
+        for number, route in enumerate(found.all("routeTableSet/item/routeSet/item"), 1):
+            if number % _PIECE == 0:
+                await trio.lowlevel.checkpoint()
             written = route.text(key)
-            if written and str(ip_network(written, strict=False)) == self._destination:
+            if written == self._destination or (":" in written and _canonical(written) == self._destination):
                 target = next((text for text in map(route.text, _TARGETS) if text), "")
                 return await self._node.whose(target) if target else Holder(Who.NOBODY)
         make = f"aws ec2 create-route --route-table-id {table} --network-interface-id {self._node.id}"
@@ -138,6 +141,11 @@ class Route:
         )
 
 
+def _canonical(written: str) -> str:
+    return str(ip_network(written, strict=False))
+
+
+_PIECE: Final = 50  # routes of a table that are looked at without a pause: there may be a thousand
 _OPTION: Final = {"CidrBlock": "cidr-block", "Ipv6CidrBlock": "ipv6-cidr-block"}  # of the aws command
 
 T = TypeVar("T")

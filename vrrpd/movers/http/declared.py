@@ -239,6 +239,11 @@ class Step(Call):
         scalars.switch(),
         Field(description="taken only after a refusal because another has it: floating_ip_assigned (default false)"),
     ] = False
+    apart: Annotated[
+        int,
+        scalars.duration(SECOND, HOUR, off=True),
+        Field(description="how long after a failure this is not sent again (default off)"),
+    ] = 0
     until: dict[Pick, Template] = Field(
         default={}, description="path -> value that ends the waiting; the call is repeated until then (default: none)"
     )

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
+from math import inf
 from typing import Any, Final
 
 import trio
@@ -30,6 +31,7 @@ from vrrpd.movers.base import (
     InvalidError,
     MoverError,
     OutcomeUnknownError,
+    ThrottledError,
     UnauthenticatedError,
     UnavailableError,
     Who,
@@ -64,6 +66,7 @@ class HttpMover:
         self._own = for_node(api.nodes, host.node)
         self._saved: dict[str, Any] = {}  # by the question about the holder
         self._last: tuple[float, Holder] | None = None  # when it was asked, on trio's clock, and the answer
+        self._sent: dict[int, float] = {}  # when those steps were sent last that must not be sent often
         self._who: Who | None = None  # has it; UNKNOWN: a look comes before anything is cleared
         self._refused = False  # because another has it
         self._cleared = False  # by us, and not brought here yet
@@ -228,8 +231,11 @@ class HttpMover:
 
     async def _taken(self, step: Step, values: Values) -> Reply:
         """Take one step; look again where it says so."""
+        if step.apart:
+            self._pace(step)
         while True:
             reply = await self._call(step, values)
+            self._sent.pop(id(step), None)
             if reply.excused:
                 return reply
             failed = next((path for path, value in step.fail.items() if _is(reply, path, value, values)), None)
@@ -238,6 +244,14 @@ class HttpMover:
             if all(_is(reply, path, value, values) for path, value in step.until.items()):
                 return reply
             await trio.sleep(step.every / SECOND)
+
+    def _pace(self, step: Step) -> None:
+        """Note that a step is sent now, or refuse it where it was sent a moment ago and did not succeed."""
+        now = trio.current_time()
+        left = self._sent.get(id(step), -inf) + step.apart / SECOND - now
+        if left > 0:
+            raise ThrottledError(f"the service allows this again in {left:.0f} s, since it limits how often", left)
+        self._sent[id(step)] = now
 
     def _failure(self, reply: Reply, path: str) -> str:
         said = self._service.said(reply.answer)

@@ -25,7 +25,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field, TypeAdapter
 
 from vrrpd.config import scalars
-from vrrpd.movers.base import MINUTE, Host, Kind, Mover
+from vrrpd.movers.base import HOUR, MINUTE, Host, Kind, Mover
 from vrrpd.movers.http import full
 from vrrpd.movers.http.engine import HttpMover
 from vrrpd.movers.http.preset import (
@@ -42,7 +42,7 @@ from vrrpd.movers.http.preset import (
     like,
 )
 from vrrpd.movers.secrets import SecretPlace
-from vrrpd.proto.timers import MS
+from vrrpd.proto.timers import MS, SECOND
 
 _METADATA: Final = "http://169.254.169.254"
 
@@ -84,8 +84,8 @@ class Hetzner(Preset):
 class HetznerRobot(Slow):
     """Options of `hetzner-robot`: a failover IP of dedicated servers.
 
-    Three refused logins lock this machine's address out for ten minutes, and a failover IP may be asked for a hundred
-    times an hour: both are kept.
+    Three refused logins lock this machine's address out for ten minutes; a failover IP may be asked for a hundred times
+    an hour and switched fifty times, and a switch may take three minutes to be answered: all of that is kept.
     """
 
     node_key, thing_key = "server_ip", "failover_ip"
@@ -97,8 +97,18 @@ class HetznerRobot(Slow):
         default={}, description="node -> main address of its server (default: its own address in the router's network)"
     )
     call_timeout: Annotated[
-        int, scalars.duration(100 * MS, 10 * MINUTE), Field(description="how long one call may take (default 1m)")
-    ] = MINUTE
+        int, scalars.duration(100 * MS, 10 * MINUTE), Field(description="how long one call may take (default 190s)")
+    ] = 190 * SECOND
+    timeout: Annotated[
+        int,
+        scalars.duration(100 * MS, 10 * MINUTE),
+        Field(description="how long one attempt may take (default 200s)"),
+    ] = 200 * SECOND
+    deadline: Annotated[
+        int,
+        scalars.duration(SECOND, HOUR),
+        Field(description="how long an Active may be without it before on_deadline (default 5m)"),
+    ] = 5 * MINUTE
 
     def declaration(self) -> dict[str, Any]:
         """As the Robot webservice has it."""
@@ -109,7 +119,12 @@ class HetznerRobot(Slow):
             "self": "address",
             "holder": {"get": failover, "pick": "failover.active_server_ip", "every": "90s"},
             "acquire": [
-                {"post": failover, "form": {"active_server_ip": "{self}"}, "ok": "409 FAILOVER_ALREADY_ROUTED"}
+                {
+                    "post": failover,
+                    "form": {"active_server_ip": "{self}"},
+                    "ok": "409 FAILOVER_ALREADY_ROUTED",
+                    "apart": "75s",
+                }
             ],
         }
 

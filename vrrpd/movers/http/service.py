@@ -193,7 +193,10 @@ class Service:
             case 403 if not _RATE.search(answer.body):
                 return ForbiddenError(f"{host} does not allow {what}{said}; give the credentials the right to do that")
             case 403 | 429:
-                return ThrottledError(f"{host} wants fewer calls ({answer.status}{said})", retry_after)
+                return ThrottledError(
+                    f"{host} wants fewer calls ({answer.status}{said})",
+                    _patience(answer, retry_after),
+                )
             case 503 if retry_after is not None:
                 return ThrottledError(text, retry_after)
             case 502 | 504 if changes:
@@ -271,9 +274,18 @@ def _is_excused(call: Call, answer: Answer) -> bool:
 
 
 def _document(answer: Answer) -> Any:
-    with contextlib.suppress(ValueError):  # RecursionError has nothing to do here: bodies are limited, and C code
+    with contextlib.suppress(ValueError, RecursionError):  # no JSON, or brackets without end
         return json.loads(answer.body)
     return None
+
+
+def _patience(answer: Answer, retry_after: float | None) -> float | None:
+    """Seconds to wait: what is said, else those for one call, where it says how many it takes in how long (Robot)."""
+    if retry_after is not None:
+        return retry_after
+    document = _document(answer)
+    calls, interval = dig(document, "error.max_request"), dig(document, "error.interval")
+    return interval / calls if isinstance(calls, int) and isinstance(interval, int) and calls > 0 else None
 
 
 def _retry_after(answer: Answer) -> float | None:
