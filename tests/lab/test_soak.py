@@ -16,7 +16,7 @@ from rich.console import Console
 
 from netns_lab import helper
 from netns_lab.history import Event
-from netns_lab.soak.blame import of_the_machine
+from netns_lab.soak.blame import Stall, of_the_hypervisor
 from netns_lab.soak.run import Sample
 from netns_lab.soak.show import conclude, progress
 from netns_lab.soak.tally import Tally
@@ -120,21 +120,23 @@ def test_a_soak_that_nothing_was_seen_of_can_be_shown() -> None:
     }
     report |= {"machine_stood_still": [], "kept_from_core": [], "real_time_rivals": ["other --fast"]}
     report |= {"role_changes": 0, "disturbances": 0, "restarts": 0, "ended": ["n1"]}
-    report |= {"role_changes_of_the_machine": 1, "disturbances_of_the_machine": 6}
+    report |= {"role_changes_of_the_hypervisor": 1, "disturbances_of_the_hypervisor": 6}
     report |= {"outcome": "failed", "agent": "vrrpd", "lasted_s": 1.0, "asked_s": 2.0}
     output = io.StringIO()
     conclude(Console(file=output, width=120), report)
     assert "nobody advertised" in output.getvalue()
     assert "agents that ended: n1" in output.getvalue()
     assert "1 real-time programs of others ran beside it" in output.getvalue()
-    still = "while the machine stood still for 2 intervals or more: changes of role: 1, other disturbances: 5"
+    still = (
+        "while the hypervisor had taken a core away for 2 intervals or more: changes of role: 1, other disturbances: 5"
+    )
     assert still in output.getvalue()
 
 
-def test_a_disturbance_is_the_machines_where_that_stood_still_for_as_long_as_a_dead_node_is_silent() -> None:
-    stalls = [(1000 * MS, 29 * MS), (5000 * MS, 19 * MS)]
-    times = [at * MS for at in (999, 1000, 1035, 1529, 1530, 5020)]
-    assert of_the_machine(times, stalls, 10 * MS) == [1000 * MS, 1035 * MS, 1529 * MS]
+def test_a_disturbance_is_the_hypervisors_where_it_took_a_core_for_as_long_as_a_dead_node_is_silent() -> None:
+    stalls = [Stall(1000 * MS, 29 * MS, 20 * MS), Stall(5000 * MS, 19 * MS, 19 * MS), Stall(9000 * MS, 29 * MS, 0)]
+    times = [at * MS for at in (999, 1000, 1035, 1529, 1530, 5020, 9010)]
+    assert of_the_hypervisor(times, stalls, 10 * MS) == [1000 * MS, 1035 * MS, 1529 * MS]
 
 
 def test_each_disturbance_has_its_time() -> None:

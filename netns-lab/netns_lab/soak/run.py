@@ -25,7 +25,7 @@ from netns_lab.node import Process
 from netns_lab.runner import start_all
 from netns_lab.scenario import Scenario
 from netns_lab.settings import Settings
-from netns_lab.soak.blame import of_the_machine
+from netns_lab.soak.blame import Stall, of_the_hypervisor
 from netns_lab.soak.tally import Tally
 from netns_lab.soak.witness import ABOVE, BESIDE
 
@@ -156,8 +156,8 @@ class Soak:
         """Write the report."""
         tally, elapsed = self._tally, (time.monotonic_ns() - self._began) / SECOND if self._began else 0.0
         ended = [node for node, agent in lab.agents.items() if not agent.running]
-        stalls = [(t, late) for each in self._witnesses if each["above"] for t, late in each["stalls"]]
-        excused = of_the_machine(tally.times, stalls, self._settings.interval)
+        stalls = [Stall(*stall) for each in self._witnesses if each["above"] for stall in each["stalls"]]
+        excused = of_the_hypervisor(tally.times, stalls, self._settings.interval)
         false = tally.disturbances - len(excused)
         quiet = not (false or self._restarts or ended or tally.events("lost_events"))
         # A recorder that saw nothing of the end proves nothing.
@@ -171,8 +171,8 @@ class Soak:
             "lateness_ms": {name: round(value, 3) for name, value in tally.lateness().items()},
             "role_changes": sum(held and t not in excused for t, _, held in tally.changes),
             "disturbances": false,
-            "role_changes_of_the_machine": sum(held and t in excused for t, _, held in tally.changes),
-            "disturbances_of_the_machine": len(excused),
+            "role_changes_of_the_hypervisor": sum(held and t in excused for t, _, held in tally.changes),
+            "disturbances_of_the_hypervisor": len(excused),
             "restarts": self._restarts,
             "ended": ended,
             "machine_stood_still": [self._witness(each) for each in self._witnesses if each["above"]],
@@ -190,7 +190,10 @@ class Soak:
 
     def _witness(self, said: Mapping[str, Any]) -> dict[str, Any]:
         """What a witness said, in the units of the report."""
-        stalls = [{"at_s": self._at(t), "ms": round(late / MS, 3)} for t, late in said["stalls"]]
+        stalls = [
+            {"at_s": self._at(t), "ms": round(late / MS, 3), "stolen_ms": round(stolen / MS)}
+            for t, late, stolen in said["stalls"]
+        ]
         return {"core": said["core"], "longest_ms": round(said["longest_ns"] / MS, 3), "over_5ms": stalls}
 
     def _story(self, story: Mapping[str, Any]) -> dict[str, Any]:

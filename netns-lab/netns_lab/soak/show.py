@@ -47,10 +47,10 @@ def conclude(console: Console, report: Mapping[str, Any]) -> None:
         console.print(f"{rivals} real-time programs of others ran beside it (the result names them)", soft_wrap=True)
     changes, restarts = report["role_changes"], report["restarts"]
     console.print(f"false changes of role: {changes}, other disturbances: {report['disturbances'] - changes}")
-    if excused := report["disturbances_of_the_machine"]:
-        moved = report["role_changes_of_the_machine"]
-        while_still = f"while the machine stood still for {INTERVALS} intervals or more"
-        console.print(f"{while_still}: changes of role: {moved}, other disturbances: {excused - moved}", soft_wrap=True)
+    if excused := report["disturbances_of_the_hypervisor"]:
+        moved = report["role_changes_of_the_hypervisor"]
+        taken = f"while the hypervisor had taken a core away for {INTERVALS} intervals or more"
+        console.print(f"{taken}: changes of role: {moved}, other disturbances: {excused - moved}", soft_wrap=True)
     console.print(f"restarts: {restarts}, agents that ended: {', '.join(report['ended']) or 'none'}", soft_wrap=True)
     colour = {"passed": "green", "failed": "bold red"}.get(report["outcome"], "yellow")
     lasted = f"{report['lasted_s']:.0f} s of {report['asked_s']:.0f} s"
