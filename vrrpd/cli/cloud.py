@@ -19,7 +19,7 @@ Examples:
   aws iam put-role-policy --role-name router --policy-name vrrpd --policy-document file://policy.json
 
 What changes something is limited to what the file names: with 'region' and 'network_interface_id' in it the policy is
-narrower.
+narrower. Without 'region' it is one for commercial regions: China, GovCloud and the like name resources otherwise.
 
 Exit status: 0 printed, 1 the file has mistakes or no mover of EC2.
 """

@@ -28,6 +28,7 @@ from vrrpd.movers.base import (
 )
 from vrrpd.movers.ec2 import refusals
 from vrrpd.movers.ec2.credentials import Credentials
+from vrrpd.movers.ec2.partitions import partition
 from vrrpd.movers.ec2.refusals import Refusal
 from vrrpd.movers.web import Answer, Web, is_near
 
@@ -36,7 +37,6 @@ VERSION: Final = "2016-11-15"
 
 _PIECE: Final = 32 * 1024  # bytes of XML that are read at once: well under a millisecond
 _SKEWED: Final = timedelta(minutes=2)  # AWS accepts five
-_DOMAINS: Final = {"cn": "amazonaws.com.cn", "eusc": "amazonaws.eu"}  # by the head of the region's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,7 @@ def _form(action: str, parameters: Mapping[str, str]) -> bytes:
 
 def endpoint(region: str) -> str:
     """Where the API of a region is."""
-    domain = _DOMAINS.get(region.partition("-")[0], "amazonaws.com")
-    return f"https://ec2.{region}.{domain}/"
+    return f"https://ec2.{region}.{partition(region).domain}/"
 
 
 class Tree:

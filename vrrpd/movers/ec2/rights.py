@@ -12,13 +12,12 @@ from collections.abc import Set as AbstractSet
 from typing import Final, TypeAlias
 
 from vrrpd.movers.ec2.options import Ec2Options
+from vrrpd.movers.ec2.partitions import partition
 
 Rights: TypeAlias = Mapping[str, AbstractSet[str]]
 """Action of EC2 -> the resources that it may touch."""
 
 EVERYTHING: Final[AbstractSet[str]] = frozenset({"*"})
-
-_PARTITIONS: Final = {"cn": "aws-cn", "eusc": "aws-eusc"}  # by the head of the region's name
 
 
 def resource(options: Ec2Options, kind: str, ids: Iterable[str]) -> AbstractSet[str]:
@@ -30,8 +29,8 @@ def resource(options: Ec2Options, kind: str, ids: Iterable[str]) -> AbstractSet[
         ids: of the things, `*` for all.
     """
     region = options.region or "*"
-    partition = "aws-us-gov" if region.startswith("us-gov-") else _PARTITIONS.get(region.partition("-")[0], "aws")
-    return frozenset(f"arn:{partition}:ec2:{region}:*:{kind}/{each}" for each in ids)
+    part = partition(options.region or "").name
+    return frozenset(f"arn:{part}:ec2:{region}:*:{kind}/{each}" for each in ids)
 
 
 def interfaces(options: Ec2Options) -> AbstractSet[str]:
