@@ -370,6 +370,14 @@ async def test_gcp_leaves_its_own_route_where_the_answer_to_it_was_lost(tmp_path
         assert tried.asked == [f"GET {GcpRoute.route}"]
 
 
+async def test_a_gcp_route_keeps_its_priority_and_its_tags(tmp_path: Path) -> None:
+    google = GcpRoute()
+    async with trying(google, tmp_path, priority="200", tags=["web", "proxy"]) as tried:
+        await tried.mover.prepare()
+        await tried.mover.acquire(None)
+    assert (google.priority, google.instance_tags) == (200, ["web", "proxy"])
+
+
 async def test_a_gcp_route_to_something_else_than_an_address_is_a_strangers(tmp_path: Path) -> None:
     async with trying(GcpRoute(), tmp_path) as tried:
         other = Response(200, {"name": "r", "nextHopInstance": "projects/p/zones/z/instances/i"})

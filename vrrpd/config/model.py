@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from vrrpd.config import scalars, secrets
-from vrrpd.config.scalars import Shorthand
+from vrrpd.config.scalars import Shorthand, one_is_a_list
 from vrrpd.config.words import plain_error, quote
 from vrrpd.proto.credentials import AntiReplay, Mode, Secret
 from vrrpd.proto.settings import Address, Checksum, OnAllFailed
@@ -49,10 +49,6 @@ def names_nodes(values: Mapping[str, object]) -> bool:
 
 def _one_for_all(value: Any) -> Any:
     return {_ANY_NODE: value} if isinstance(value, str) else value
-
-
-def _one_is_a_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
 
 
 def _bare_address(value: Any) -> Any:
@@ -84,7 +80,7 @@ _PER_NODE = "the same for all nodes, or a map of node to value"
 _OFF = {"enum": ["off", False]}
 NodeName: TypeAlias = Annotated[str, scalars.name("node")]
 OwnAddress: TypeAlias = Annotated[Address, scalars.own_address()]
-NodeAddresses: TypeAlias = Annotated[tuple[OwnAddress, ...], Field(min_length=1), Shorthand(_one_is_a_list, _TEXT)]
+NodeAddresses: TypeAlias = Annotated[tuple[OwnAddress, ...], Field(min_length=1), Shorthand(one_is_a_list, _TEXT)]
 
 
 class Keys(BaseModel):

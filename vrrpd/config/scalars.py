@@ -91,6 +91,11 @@ class Shorthand:
         return {"anyOf": [dict(self.schema), handler(core)]}
 
 
+def one_is_a_list(value: Any) -> Any:
+    """Expands one value to a list of one (`Shorthand`)."""
+    return [value] if isinstance(value, str) else value
+
+
 def number(low: int, high: int, *, wrong: str = "") -> Scalar:
     """A whole decimal number; leading zeros mean nothing.
 

@@ -415,6 +415,8 @@ class GcpRoute(Provider):
     def __init__(self) -> None:
         super().__init__()
         self.operations: list[Operation] = []
+        self.priority = 1000
+        self.instance_tags: list[str] = []
 
     def metadata(self, request: Request) -> Response | None:
         if request.path != "/computeMetadata/v1/instance/service-accounts/default/token":
@@ -437,8 +439,10 @@ class GcpRoute(Provider):
                     return Response(409, {"error": {"code": 409, "message": "The resource 'r' already exists"}})
                 network = "projects/p/global/networks/default"
                 expected = {"name": "r", "network": network, "destRange": "10.99.0.1/32"}
-                node = request.json["nextHopIp"]
-                assert request.json == {**expected, "nextHopIp": node}
+                made: dict[str, Any] = {"priority": 1000, **request.json}  # as the API does
+                node, self.priority = made.pop("nextHopIp"), made.pop("priority")
+                self.instance_tags = made.pop("tags", [])
+                assert made == expected
                 return self._begun(lambda: self.move(node))
             case text if found := re.fullmatch(r"GET /compute/v1/projects/p/global/operations/operation-(\d+)", text):
                 return self._looked_at(int(found[1]))

@@ -19,12 +19,12 @@ from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import Field, TypeAdapter
 
-from vrrpd.config.scalars import Shorthand
+from vrrpd.config.scalars import Shorthand, one_is_a_list
 from vrrpd.movers.base import ConflictError, HalfDoneError, Holder, Host, InvalidError, Kind
 from vrrpd.movers.ec2.api import change, numbered
 from vrrpd.movers.ec2.credentials import missing
 from vrrpd.movers.ec2.node import Node
-from vrrpd.movers.ec2.options import Ec2Options, address_of, interfaces_of, named, one_is_a_list
+from vrrpd.movers.ec2.options import Ec2Options, address_of, interfaces_of, named
 from vrrpd.movers.ec2.rights import EVERYTHING, Rights, interfaces, resource
 from vrrpd.movers.ec2.subnet import IPV6, Subnet, chosen, require
 

@@ -109,11 +109,6 @@ def one_for_all(value: Any) -> Any:
     return {"": value} if isinstance(value, str) else value
 
 
-def one_is_a_list(value: Any) -> Any:
-    """One value is a list of one."""
-    return [value] if isinstance(value, str) else value
-
-
 RouteTableId: TypeAlias = Annotated[str, resource_id("rtb", "id of a route table")]
 NetworkInterfaceId: TypeAlias = Annotated[str, resource_id("eni", "id of a network interface")]
 PrivateAddress: TypeAlias = Annotated[IPv4Address, address_of(IPv4Address)]

@@ -16,12 +16,12 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, TypeAdapter
 
-from vrrpd.config.scalars import Shorthand
+from vrrpd.config.scalars import Shorthand, one_is_a_list
 from vrrpd.movers.base import Holder, Host, Kind
 from vrrpd.movers.ec2.api import Call, change, numbered
 from vrrpd.movers.ec2.credentials import missing
 from vrrpd.movers.ec2.node import Node
-from vrrpd.movers.ec2.options import Ec2Options, PrivateAddress, interfaces_of, one_is_a_list
+from vrrpd.movers.ec2.options import Ec2Options, PrivateAddress, interfaces_of
 from vrrpd.movers.ec2.rights import EVERYTHING, Rights, interfaces
 from vrrpd.movers.ec2.subnet import IPV4, Subnet, chosen, require
 

@@ -21,12 +21,12 @@ from typing import Annotated, Any, ClassVar, Final, TypeVar
 import trio
 from pydantic import Field, TypeAdapter
 
-from vrrpd.config.scalars import Shorthand
+from vrrpd.config.scalars import Shorthand, one_is_a_list
 from vrrpd.movers.base import Holder, Host, InvalidError, Kind, MoverError, OutcomeUnknownError, Who
 from vrrpd.movers.ec2.api import Call, change, numbered, question
 from vrrpd.movers.ec2.credentials import missing
 from vrrpd.movers.ec2.node import Node, together
-from vrrpd.movers.ec2.options import Ec2Options, RouteTableId, interfaces_of, network, one_is_a_list
+from vrrpd.movers.ec2.options import Ec2Options, RouteTableId, interfaces_of, network
 from vrrpd.movers.ec2.rights import EVERYTHING, Rights, resource
 from vrrpd.proto.settings import Address
 

@@ -25,6 +25,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field, TypeAdapter
 
 from vrrpd.config import scalars
+from vrrpd.config.scalars import Shorthand, one_is_a_list
 from vrrpd.movers.base import HOUR, MINUTE, Host, Kind, Mover
 from vrrpd.movers.http import full
 from vrrpd.movers.http.engine import HttpMover
@@ -376,6 +377,16 @@ class GcpRoute(Slow):
     dest_range: Annotated[str, like("[0-9a-fA-F.:]+/[0-9]{1,3}", "range", "10.99.0.1/32")] = Field(
         description="where it leads: a range outside the subnets"
     )
+    priority: Annotated[
+        int,
+        scalars.number(0, 65535),
+        Field(description="of the route: the lowest wins (default 1000, as Google's own)"),
+    ] = 1000
+    tags: Annotated[
+        tuple[Word, ...],
+        Shorthand(one_is_a_list, {"type": "string"}),
+        Field(description="network tags of the instances that use the route (default: all instances)"),
+    ] = ()
     next_hop_ip: Addresses = Field(
         default={}, description="node -> private address (default: its own address in the router's network)"
     )
@@ -389,7 +400,9 @@ class GcpRoute(Slow):
             "name": name,
             "network": f"projects/{project}/global/networks/{self.network}",
             "destRange": self.dest_range,
+            "priority": f"{{{self.priority}|int}}",
             "nextHopIp": "{self}",
+            **({"tags": list(self.tags)} if self.tags else {}),
         }
         return {
             "base": "https://compute.googleapis.com/compute/v1",
