@@ -58,6 +58,32 @@ class TestTwoActiveNodes:
         assert between_nodes(cloud) == 2
         assert "low (low) has taken it while the role is here" in high.report.troubles["mover_stolen"]
 
+    @pytest.mark.parametrize("after", [4, 5, 8, 12])
+    async def test_one_that_was_active_for_seconds_only_keeps_what_it_was_seen_to_have(
+        self, after: float, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        low, high = node(cloud, "low"), node(cloud, "high", seed=1)
+        await at_work(nursery, low, high)
+        high.want(True)
+        low.driver.heard(ADDRESS["high"], PRIORITY["high"])
+        low.heard["high"] = PRIORITY["high"]
+        await trio.sleep(after)
+        low.want(True)
+        await trio.sleep(30)
+        assert cloud.holder == "high"
+        assert between_nodes(cloud) == 2
+
+    async def test_a_backup_looks_soon_what_a_new_active_has_brought_about(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        low = node(cloud, "low")
+        await at_work(nursery, low)
+        assert low.report.holder != "high (high)"
+        cloud.give("high")
+        low.driver.heard(ADDRESS["high"], PRIORITY["high"])
+        await trio.sleep(3)
+        assert low.report.holder == "high (high)"
+
     async def test_who_takes_over_from_a_dead_node_of_a_higher_rank_does_not_give_way_to_it(
         self, cloud: Cloud, nursery: trio.Nursery
     ) -> None:

@@ -128,8 +128,8 @@ class Proof:
 class Predecessor:
     """The node that was Active before this one.
 
-    One that was so for a moment only may have a change on its way. When that lands after ours the thing is taken back,
-    whatever the ranks: the role was given up over there.
+    One that was so for a moment only may have a change on its way, unless a look has shown what it brought about. When
+    that lands after ours the thing is taken back, whatever the ranks: the role was given up over there.
 
     Attributes:
         known: another node was heard as Active since the role went from here.
@@ -141,10 +141,17 @@ class Predecessor:
         self._since = -inf
         self._until = -inf
 
-    def heard(self, name: str | None, now: float) -> None:
-        """A node is Active; None where it has no name."""
-        if not self.known or name != self._name:
+    def heard(self, name: str | None, now: float) -> bool:
+        """A node is Active, None where it has no name; return whether it was another before."""
+        news = not self.known or name != self._name
+        if news:
             self.known, self._name, self._since = True, name, now
+        return news
+
+    def seen(self, holder: Holder) -> None:
+        """A look while the role is not here: where that node has it already, nothing is on its way any more."""
+        if holder.who is Who.PEER and holder.peer == self._name:
+            self._since = -inf
 
     def ends(self, now: float) -> None:
         """The role is here."""
@@ -158,6 +165,61 @@ class Predecessor:
     def may_land(self, holder: Holder, now: float) -> bool:
         """Whether the holder may have it by such a change."""
         return holder.who is Who.PEER and holder.peer == self._name and now < self._until
+
+
+class Rivals:
+    """The other nodes: to whom this one gives way, and until when."""
+
+    def __init__(self, ranks: Ranks) -> None:
+        """Begin with nobody heard of.
+
+        Args:
+            ranks: how the nodes rank.
+        """
+        self._ranks = ranks
+        self._predecessor = Predecessor()
+        self._made_room: tuple[Holder, int] | None = None  # for whom, and our priority then
+
+    @property
+    def known(self) -> bool:
+        """Another node was heard as Active since the role went from here."""
+        return self._predecessor.known
+
+    def role(self, now: float, *, here: bool) -> None:
+        """The role came or went."""
+        if here:
+            self._predecessor.ends(now)
+            self._made_room = None
+        else:
+            self._predecessor = Predecessor()
+
+    def active(self, source: Address, now: float) -> bool:
+        """A node is Active, and the role is not here; return whether it was another before."""
+        return self._predecessor.heard(self._ranks.called(source), now)
+
+    def arrived(self, now: float) -> None:
+        """The thing is here, and the role is."""
+        self._predecessor.arrived(now)
+
+    def outranked(self, holder: Holder, priority: int, now: float) -> bool:
+        """Whether this node, with this priority, has to leave the thing to the holder."""
+        late = self._predecessor.may_land(holder, now)
+        return not late and self._ranks.outranked(holder, priority)
+
+    def make_room(self, holder: Holder, priority: int) -> None:
+        """This node leaves the election, so that the holder has the role as well."""
+        self._made_room = holder, priority
+
+    def is_right(self, source: Address, priority: int) -> bool:
+        """Whether who advertises this is the one that room was made for, or another that ranks higher than we did."""
+        return self._made_room is not None and (priority, int(source)) > self._ranks.mine(self._made_room[1])
+
+    def seen(self, holder: Holder) -> bool:
+        """A look while the role is not here; return whether it shows that who room was made for has it no more."""
+        self._predecessor.seen(holder)
+        if self._made_room is None or holder.who is Who.UNKNOWN:
+            return False
+        return not same_place(holder, self._made_room[0])
 
 
 class Retakes:

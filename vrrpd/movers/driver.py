@@ -15,9 +15,8 @@ thing. At most one call of the mover is under way, ever.
 
 What the service says is the truth. The role's coming sends the change at once, before anything is asked, except where
 the last look showed the thing here and no other node was Active since: then one question comes first, since a move to
-where it is may be billed. The
-role's going cancels what is under way, in the call that says so, and nothing more is sent; what that left behind is
-looked at after 1 and 5 s. Answers that come after the role has changed are dropped.
+where it is may be billed. The role's going cancels what is under way, in the call that says so, and nothing more is
+sent; what that left behind is looked at after 1 and 5 s. Answers that come after the role has changed are dropped.
 
 A request that can never succeed (`InvalidError`) is not repeated. The service goes on being asked who has the thing,
 every `verify_interval`, and when that shows something else than it did there is another attempt: somebody has mended
@@ -47,11 +46,11 @@ from vrrpd.movers.base import (
 )
 from vrrpd.movers.bulletin import Bulletin
 from vrrpd.movers.calls import Calls, is_mine
-from vrrpd.movers.contention import Predecessor, Proof, Ranks, Retakes, same_place
+from vrrpd.movers.contention import Proof, Ranks, Retakes, Rivals, same_place
 from vrrpd.movers.first_look import FirstLook, look_back
 from vrrpd.movers.mending import mended
 from vrrpd.movers.mishaps import Mishaps, go_on
-from vrrpd.movers.pace import WARM_EVERY_S, Looks, Pace, needs_a_person, sooner
+from vrrpd.movers.pace import SETTLED_S, WARM_EVERY_S, Looks, Pace, needs_a_person, sooner
 from vrrpd.movers.readiness import Readiness
 from vrrpd.movers.report import Report, State, Trouble
 from vrrpd.proto.settings import Address
@@ -96,7 +95,6 @@ class MoverDriver:
         self.local = mover.local
         self._mover = mover
         self._options = options
-        self._ranks = ranks
         self._tell = Bulletin(name, changed, log)
         self._random = random
         self._compares = options.takeover == "compare" and mover.compares
@@ -118,10 +116,10 @@ class MoverDriver:
         self._prepare_at = -inf
         self._warming = Pace(random)
 
+        self._newcomer = trio.Event()  # another node became Active
+
+        self._rivals = Rivals(ranks)
         self._retakes = Retakes()
-        self._predecessor = Predecessor()
-        self._gave_way_to: Holder | None = None
-        self._gave_way_with = 0  # our priority then
 
     @property
     def report(self) -> Report:
@@ -142,10 +140,7 @@ class MoverDriver:
             return
         self._active = active
         self._epoch += 1
-        if active:
-            self._predecessor.ends(trio.current_time())
-        else:
-            self._predecessor = Predecessor()
+        self._rivals.role(trio.current_time(), here=active)
         if not (active and self._calls.first_preparation):
             self._scope.cancel()
 
@@ -156,10 +151,10 @@ class MoverDriver:
             source: the address that it advertises from.
             priority: what it says, above 0.
         """
-        if self.report.aside is not None and (priority, int(source)) > self._ranks.mine(self._gave_way_with):
+        if self.report.aside is not None and self._rivals.is_right(source, priority):
             self._tell.take_part()
-        if not self._active:
-            self._predecessor.heard(self._ranks.called(source), trio.current_time())
+        if not self._active and self._rivals.active(source, trio.current_time()):
+            self._newcomer.set()
 
     async def run(self) -> Never:
         """Bring about what is wanted, until cancelled; closes the mover at the end."""
@@ -208,7 +203,11 @@ class MoverDriver:
             late = "a late write brought it here after the role was gone"
             await look_back(self._calls, lambda: self._say(logging.WARNING, late))
         while not self._active:
-            await trio.sleep_until(self._prepare_at)
+            with trio.move_on_at(self._prepare_at):
+                await self._newcomer.wait()
+                self._newcomer = trio.Event()
+                self._prepare_at = min(self._prepare_at, trio.current_time() + SETTLED_S)
+                continue
             await self._warm_up()
 
     async def _warm_up(self) -> None:
@@ -227,8 +226,8 @@ class MoverDriver:
         self._warming.succeeded()
         self._readiness.succeeded()
         self._show(detail=self._whereabouts())
-        if self._gave_way_to and holder.who is not Who.UNKNOWN and not same_place(holder, self._gave_way_to):
-            self._tell.take_part()  # whoever has it now, it is not the one that this node made room for
+        if self._rivals.seen(holder):
+            self._tell.take_part()
         if self._mover.local and is_mine(holder):
             await self._let_go()
 
@@ -257,11 +256,10 @@ class MoverDriver:
 
     async def _serve(self) -> None:
         self._began = trio.current_time()
-        self._gave_way_to = None
         self._readiness = Readiness(self._tell, "it may be here or not, that cannot be seen", "it can be seen again")
         self._first_look = FirstLook(self._calls)
         self._show(state=State.ACQUIRING, detail="on its way, no answer yet", epoch=self._epoch, attempts=0, ms=None)
-        look_first = not self._predecessor.known and (self._calls.here or not self._calls.asked)
+        look_first = not self._rivals.known and (self._calls.here or not self._calls.asked)
         while True:
             await self._tell.back_in()
             ours = await self._bring(look_first=look_first)
@@ -360,16 +358,12 @@ class MoverDriver:
 
     def _outranked(self, holder: Holder) -> bool:
         """Whether a node that ranks higher has it; it stands aside if so."""
-        if not self._is_outranked(holder):
+        if not self._rivals.outranked(holder, self._priority, trio.current_time()):
             return False
         self._show(state=State.CONTENDED)
-        self._gave_way_with, self._gave_way_to = self._priority, holder
+        self._rivals.make_room(holder, self._priority)
         self._tell.stand_aside(f"{holder} has it and ranks higher, and does not hear us")
         return True
-
-    def _is_outranked(self, holder: Holder) -> bool:
-        late = self._predecessor.may_land(holder, trio.current_time())
-        return not late and self._ranks.outranked(holder, self._priority)
 
     def _moved(self, before: Holder | None, *, confirmed: bool) -> None:
         """It was brought here."""
@@ -391,7 +385,7 @@ class MoverDriver:
         return Looks(trio.current_time(), self._options.verify_interval / SECOND, self._random)
 
     def _hold(self, detail: str, ms: float | None) -> None:
-        self._predecessor.arrived(trio.current_time())
+        self._rivals.arrived(trio.current_time())
         self._tell.end(Trouble.FAILED)
         self._say(logging.INFO, detail, state=State.HELD, ms=ms)
         self._tell.take_part()
@@ -414,7 +408,8 @@ class MoverDriver:
                 self._sees_again(pace)
                 now = trio.current_time()
                 self._looks.asked(now)
-                if self._proof.lost(holder, now, gives_way=self._is_outranked(holder)):
+                gives_way = self._rivals.outranked(holder, self._priority, now)
+                if self._proof.lost(holder, now, gives_way=gives_way):
                     return holder
                 self._looks.not_after(self._proof.look_again_at)
             elif now >= self._looks.local:

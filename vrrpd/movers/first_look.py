@@ -39,7 +39,7 @@ class FirstLook:
         return self._failed > 0
 
     async def take(self) -> Holder | None:
-        """Ask who has it, on a new connection where an answer did not come.
+        """Ask who has it, where an answer did not come on a new connection, and on the old one if that does not help.
 
         Returns:
             Who has it; None where that cannot be found out, and the change is to be sent all the same.
@@ -48,7 +48,7 @@ class FirstLook:
             MoverError: that cannot be found out now, and it may be here already.
         """
         try:
-            holder = await self._calls.ask(fresh=self._calls.loose)
+            holder = await self._calls.ask(fresh=self._calls.loose and self._failed != 1)
         except (ForbiddenError, InvalidError):  # it will never be known
             holder = None
         except MoverError:

@@ -26,6 +26,9 @@ from vrrpd.movers.base import (
 WARM_EVERY_S = 30
 """How often a mover is prepared; less than the idle time after which a NAT forgets a connection."""
 
+SETTLED_S = 2
+"""After how long a Backup looks what a node that has become Active has brought about."""
+
 AFTER_A_MOVE_S = (0.5, 1, 2, 4, 8)
 """When the holder is asked after an acknowledged move: a late write of the loser lands in the first of these."""
 
