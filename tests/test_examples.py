@@ -1,12 +1,13 @@
 """Every example is a complete, right file, and says in its comments what it does."""
 
-import socket
 from collections.abc import Mapping, Sequence
+from functools import partial
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from pathlib import Path
 
 import pytest
 
+from tests.movers.bare import Bare
 from vrrpd.checks.base import Host
 from vrrpd.checks.registry import KINDS, build
 from vrrpd.config import AgentSpec, HostAddress, HostFacts, load, resolve
@@ -14,7 +15,6 @@ from vrrpd.config.routers import routers
 from vrrpd.config.simulate import failures
 from vrrpd.errands import Finished
 from vrrpd.kinds import kinds, mover
-from vrrpd.linux.route import Route
 from vrrpd.movers.registry import MODULES
 
 _FOLDER = Path(__file__).parents[1] / "examples"
@@ -23,7 +23,7 @@ _INTERFACES = {"10.0.0.": "eth0", "192.0.2.": "eth0", "fd00::": "eth0", "10.1.0.
 
 
 class _Machine:
-    """What a check or a mover of an example would use, if it were asked to do something."""
+    """What a check of an example would use, if it were asked to do something."""
 
     async def run(
         self, argv: Sequence[str], *, user: str | None = None, environment: Mapping[str, str] | None = None
@@ -38,24 +38,6 @@ class _Machine:
 
     async def changed(self) -> None:
         raise NotImplementedError
-
-    async def put(self, route: Route) -> None:
-        raise NotImplementedError(route)
-
-    async def remove(self, route: Route) -> None:
-        raise NotImplementedError(route)
-
-    def listens(self, who: str, listener: socket.socket) -> None:
-        raise NotImplementedError(who, listener)
-
-    def refuses(self, who: str) -> None:
-        raise NotImplementedError(who)
-
-    async def present(self, *routes: Route) -> bool:
-        raise NotImplementedError(routes)
-
-    def port(self, host: str, port: int) -> socket.socket:
-        raise NotImplementedError(host, port)
 
 
 def _host(*addresses: str) -> HostFacts:
@@ -91,8 +73,9 @@ def test_an_example_resolves_on_each_of_its_nodes_and_its_checks_and_movers_can_
         for check in spec.checks:
             build(check.kind, check.options, Host(_Machine(), _Machine()))
         for each in spec.movers:
-            machine = _Machine()
-            mover(each, spec.node, lambda: None, programs=machine, routes=machine, port=machine.port, watch=machine)
+            bare = Bare()
+            use = partial(mover, programs=bare, routes=bare, port=bare.port, watch=bare, look=bare.look)
+            use(each, spec.node, lambda: None)
 
 
 def test_the_smallest_example_has_five_lines() -> None:

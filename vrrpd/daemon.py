@@ -204,7 +204,7 @@ def _movers(node: str, programs: LauncherClient, ports: Ports, guard: Guard) -> 
 
     def make(runtime: Runtime, router: Router, spec: MoverSpec, changed: Callable[[], None]) -> MoverDriver:
         card = partial(_card, router, spec.router)
-        made = mover(spec, node, card, programs=programs, routes=runtime.routes, port=ports.port, watch=guard)
+        use = partial(mover, programs=programs, routes=runtime.routes, port=ports.port, watch=guard, look=runtime.look)
         peers = {peer.name: (peer.priority, peer.addresses[0]) for peer in spec.peers}
         names = {peer.name: peer.addresses for peer in spec.peers}
 
@@ -214,7 +214,7 @@ def _movers(node: str, programs: LauncherClient, ports: Ports, guard: Guard) -> 
         ranks = Ranks(next(iter(spec.own), IPv4Address(0)), peers, heard)
         return MoverDriver(
             spec.name,
-            made,
+            use(spec, node, card),
             spec.options,
             ranks,
             changed=changed,

@@ -50,6 +50,7 @@ def mover(
     routes: Routes,
     port: Callable[[str, int], socket.socket],
     watch: Watch,
+    look: Callable[[], None],
 ) -> Mover:
     """Make a mover; opens nothing and does not block.
 
@@ -61,6 +62,7 @@ def mover(
         routes: changes routes.
         port: gives the sockets that were bound for it (`ports`).
         watch: guards those that accept connections.
+        look: called right before each change that leaves this host.
     """
     host = Host(
         node=node,
@@ -73,5 +75,6 @@ def mover(
         routes=routes,
         port=port,
         watch=watch,
+        look=look,
     )
     return movers.KINDS[spec.kind].build(spec.options, host)

@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
 from netns_lab.cloud.ec2 import FakeEc2
-from tests.movers.unwatched import Unwatched
+from tests.movers.bare import bare_host
 from vrrpd.config.spec import PeerSpec
-from vrrpd.errands import Finished
 from vrrpd.movers.base import Holder, Host, Interface, Mover
 from vrrpd.movers.registry import KINDS
 from vrrpd.proto.settings import Address
 
 NODES = {"n1": "10.0.0.11", "n2": "10.0.0.12"}
-
-
-class Nothing:
-    """What the movers of EC2 do not use of the agent."""
-
-    async def run(
-        self, argv: Sequence[str], *, user: str | None = None, environment: Mapping[str, str] | None = None
-    ) -> Finished:
-        raise NotImplementedError(argv, user, environment)
-
-    async def open(self, path: str) -> int:
-        raise NotImplementedError(path)
-
-    def port(self, host: str, port: int) -> socket.socket:
-        raise NotImplementedError(host, port)
-
-    async def put(self, route: Any) -> None:
-        raise NotImplementedError(route)
-
-    async def remove(self, route: Any) -> None:
-        raise NotImplementedError(route)
-
-    async def present(self, *routes: Any) -> bool:
-        raise NotImplementedError(routes)
 
 
 def mac(node: str) -> str:
@@ -53,18 +27,12 @@ def host(node: str = "n1", *, shared: Sequence[str] = (), card: str | None = Non
     own = mac(node) if card is None else card
     interface = Interface("eth0", 2, own) if own else None
     peers = tuple(PeerSpec(name, (_address(address),), None) for name, address in NODES.items() if name != node)
-    nothing = Nothing()
-    return Host(
-        node=node,
-        router="web",
+    return bare_host(
+        node,
         addresses=(_address(NODES.get(node, "10.0.0.99")),),
         shared=tuple(_address(address) for address in shared),
         peers=peers,
         interface=lambda: interface,
-        programs=nothing,
-        routes=nothing,
-        port=nothing.port,
-        watch=Unwatched(),
     )
 
 

@@ -7,19 +7,18 @@ import os
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
 from pydantic import ValidationError
 
+from tests.movers.bare import bare_host
 from vrrpd.config.spec import PeerSpec
 from vrrpd.launcher import Launcher
 from vrrpd.movers import exec as exec_
 from vrrpd.movers.base import (
     ForbiddenError,
     Holder,
-    Host,
     Interface,
     InvalidError,
     MoverError,
@@ -46,21 +45,15 @@ PEERS = (
 @pytest.fixture
 def make(programs: LauncherClient) -> Make:
     """Makes a mover of a shell script; the verb is its $1."""
-    nothing: Any = None
 
     def mover(script: str, **more: str) -> ExecMover:
         options = OPTIONS.validate_python({"command": ["/bin/sh", "-c", script, "script"], **more})
-        host = Host(
-            node="lb1",
-            router="web",
+        host = bare_host(
             addresses=(ip_address("10.0.0.11"),),
             shared=(ip_address("10.0.0.100"), ip_address("10.0.0.101")),
             peers=PEERS,
             interface=lambda: Interface("eth0", 2, "02:00:00:00:00:01"),
             programs=programs,
-            routes=nothing,
-            port=nothing,
-            watch=nothing,
         )
         return ExecMover(options, host)
 
@@ -191,13 +184,9 @@ async def test_the_script_of_the_example_moves_the_name_of_the_holder(programs: 
     text = await trio.Path(EXAMPLE).read_text()
     script = "\n".join(line.removeprefix("#").strip() for line in text.partition("#!/bin/sh")[2].splitlines()[1:])
     script = script.partition("\n\n")[0]
-    nothing: Any = None
     command = ["/bin/sh", "-c", script, "move-by-file", f"{tmp_path}/holder"]
     options = OPTIONS.validate_python({"command": command, "user": "root"})
-    one, two = (
-        ExecMover(options, Host(name, "web", (), (), PEERS, lambda: None, programs, nothing, nothing, nothing))
-        for name in ("lb1", "lb2")
-    )
+    one, two = (ExecMover(options, bare_host(name, peers=PEERS, programs=programs)) for name in ("lb1", "lb2"))
     assert (await one.holder()).who is Who.NOBODY
     await one.acquire(None)
     assert await one.holder() == Holder(Who.ME)

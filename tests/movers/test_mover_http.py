@@ -406,7 +406,7 @@ def test_options_describe_themselves_to_editors() -> None:
 
 
 async def test_of_a_token_that_is_replaced_again_and_again_the_latest_are_kept_from_errors() -> None:
-    service = Service("http://127.0.0.1", None, call_timeout=SECOND, connect_timeout=SECOND)
+    service = Service("http://127.0.0.1", None, call_timeout=SECOND, connect_timeout=SECOND, look=lambda: None)
     service.hide("secret", "t0p")
     for number in range(1000, 2000):
         service.hide("token", f"k3y-{number}")

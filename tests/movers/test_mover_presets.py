@@ -39,6 +39,7 @@ from vrrpd.movers.base import (
     UnavailableError,
     Who,
 )
+from vrrpd.movers.http.engine import HttpMover
 from vrrpd.movers.http.presets import KINDS
 from vrrpd.movers.http.service import BusyError
 from vrrpd.proto.timers import SECOND
@@ -246,6 +247,24 @@ async def test_the_role_lost_on_the_way_sends_nothing_more(make: Make, tmp_path:
         assert len(tried.asked) == sent
 
 
+async def test_a_role_found_gone_between_two_changes_sends_no_second_one(tmp_path: Path) -> None:
+    looks = 0
+    scope = trio.CancelScope()
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            scope.cancel()
+
+    async with trying(Vultr(), tmp_path, look=look) as tried:
+        await tried.mover.prepare()
+        tried.forget()
+        with scope:
+            await tried.mover.acquire(None)
+        assert len(tried.asked) == 1
+
+
 @nine
 async def test_it_can_be_closed_and_used_again(make: Make, tmp_path: Path) -> None:
     async with trying(make(), tmp_path) as tried:
@@ -368,6 +387,53 @@ async def test_gcp_leaves_its_own_route_where_the_answer_to_it_was_lost(tmp_path
         tried.forget()
         await tried.mover.acquire(None)
         assert tried.asked == [f"GET {GcpRoute.route}"]
+
+
+class TestAServiceThatLocksAccounts:
+    """Three movers of one account of Hetzner Robot, which locks it after three refusals."""
+
+    @staticmethod
+    async def prepared(*movers: HttpMover) -> list[str]:
+        """Prepare all at the same time; what they fail with."""
+        failures: list[str] = []
+
+        async def prepare(mover: HttpMover) -> None:
+            try:
+                await mover.prepare()
+                await mover.holder(fresh=True)
+            except UnauthenticatedError as error:
+                failures.append(str(error))
+
+        async with trio.open_nursery() as nursery:
+            for mover in movers:
+                nursery.start_soon(prepare, mover)
+        for mover in movers:
+            await mover.aclose()
+        return failures
+
+    async def test_a_wrong_password_is_refused_once(self, tmp_path: Path) -> None:
+        async with trying(HetznerRobot(), tmp_path) as tried:
+            tried.secret.write_text("wrong\n")
+            movers = [tried.mover, *(tried.another() for _ in range(2))]
+            failures = await self.prepared(*movers)
+            assert len(failures) == 3
+            assert len(tried.asked) == 1
+            tried.secret.write_text("also wrong\n")
+            await self.prepared(*movers)
+            assert len(tried.asked) == 2
+            tried.secret.write_text(tried.cloud.secret)
+            assert await self.prepared(*movers) == []
+
+    async def test_a_password_that_was_changed_is_refused_once(self, tmp_path: Path) -> None:
+        async with trying(HetznerRobot(), tmp_path) as tried:
+            movers = [tried.mover, *(tried.another() for _ in range(2))]
+            assert await self.prepared(*movers) == []
+            tried.cloud.secret = SECRETS[1]
+            tried.secret.write_text(SECRETS[1])
+            tried.forget()
+            for mover in movers:
+                assert await self.prepared(mover) == []
+            assert tried.cloud.refusals == 1
 
 
 async def test_a_gcp_route_keeps_its_priority_and_its_tags(tmp_path: Path) -> None:

@@ -8,14 +8,13 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
 import trio.testing
 from pydantic import ValidationError
 
-from tests.movers.unwatched import Unwatched
+from tests.movers.bare import bare_host
 from vrrpd.errors import VrrpdError
 from vrrpd.linux.ports import Ports, listen, listening, refuse
 from vrrpd.movers import probe
@@ -32,10 +31,7 @@ def free_port() -> int:
 
 
 def host_with(ports: Ports) -> Host:
-    nothing: Any = None
-    return Host(
-        "lb1", "web", (IPv4Address("10.0.0.1"),), (), (), lambda: None, nothing, nothing, ports.port, Unwatched()
-    )
+    return bare_host(addresses=(IPv4Address("10.0.0.1"),), port=ports.port)
 
 
 @asynccontextmanager

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import errno
 from ipaddress import ip_address, ip_network
-from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from tests.movers.bare import bare_host
 from vrrpd.linux.netlink import route_error
 from vrrpd.linux.route import Route
 from vrrpd.movers import route as route_
 from vrrpd.movers.base import (
     ForbiddenError,
     Holder,
-    Host,
     Interface,
     MoverError,
     Serving,
@@ -63,10 +62,8 @@ def table() -> Table:
 
 
 def mover_of(table: Table, options: object, interface: str | None = "eth0") -> RouteMover:
-    nothing: Any = None
     card = Interface(interface, 2, "02:00:00:00:00:01") if interface else None
-    host = Host("lb1", "web", (), (), (), lambda: card, nothing, table, nothing, nothing)
-    return RouteMover(OPTIONS.validate_python(options), host)
+    return RouteMover(OPTIONS.validate_python(options), bare_host(interface=lambda: card, routes=table))
 
 
 TWO = {"destination": ["10.20.0.0/16", "default"], "via": "10.0.0.1", "metric": "50", "source": "10.0.0.100"}

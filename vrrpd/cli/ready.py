@@ -76,6 +76,9 @@ class _Looking:
         del host, port
         return self._unbound
 
+    def look(self) -> None:
+        """There is no role to lose here."""
+
     def listens(self, who: str, listener: socket.socket) -> None:
         raise AssertionError(f"nothing is changed: {who} {listener}")
 
@@ -121,7 +124,9 @@ def ask(spec: AgentSpec, snapshot: Snapshot) -> list[Verdict]:
             programs = LauncherClient(launcher)
             programs.promise([errand for each in spec.movers for errand in errands(each)])
             with acting_as(own_user(None), NETWORK):
-                use = partial(mover, programs=programs, routes=looking, port=looking.port, watch=looking)
+                use = partial(
+                    mover, programs=programs, routes=looking, port=looking.port, watch=looking, look=looking.look
+                )
                 asked = [
                     verdict or use(each, spec.node, partial(_card, spec, snapshot, each))
                     for each, verdict in zip(spec.movers, said, strict=True)

@@ -244,6 +244,8 @@ class Host:
         port: the socket that was bound for a host and a port (`Kind.ports`), not listening; it stays the agent's, who
             closes it.
         watch: has the guardian refuse connections on a port in our place when the agent dies or hangs.
+        look: called right before each change that leaves this host; where the agent has slept and the role is gone,
+            the caller is cancelled by it, at its next checkpoint. For movers whose move is several changes.
     """
 
     node: str
@@ -256,6 +258,7 @@ class Host:
     routes: Routes
     port: Callable[[str, int], socket.socket]
     watch: Watch
+    look: Callable[[], None]
 
 
 class Watch(Protocol):

@@ -6,21 +6,18 @@ import errno
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
-from typing import Any
 
 import trio
 import trio.testing
 
+from tests.movers.bare import bare_host
 from tests.movers.stage import Desk, Fault, Stage
-from tests.movers.unwatched import Unwatched
 from vrrpd.linux.netlink import route_error
 from vrrpd.linux.ports import Ports
 from vrrpd.linux.route import Route
 from vrrpd.movers import probe as probing
 from vrrpd.movers import route as routing
-from vrrpd.movers.base import Host, Interface, Serving
-
-_NOTHING: Any = None
+from vrrpd.movers.base import Interface, Serving
 
 
 class Table:
@@ -53,7 +50,7 @@ class Table:
 @asynccontextmanager
 async def route(_desk: Desk) -> AsyncGenerator[Stage]:
     table = Table()
-    host = Host("lb1", "web", (), (), (), lambda: Interface("eth0", 2, ""), _NOTHING, table, _NOTHING, _NOTHING)
+    host = bare_host(interface=lambda: Interface("eth0", 2, ""), routes=table)
     mover = routing.RouteMover(
         routing.OPTIONS.validate_python({"destination": "10.20.0.0/16", "via": "10.0.0.1"}), host
     )
@@ -76,9 +73,7 @@ async def probe(_desk: Desk) -> AsyncGenerator[Stage]:
         port = found.getsockname()[1]
     with Ports() as ports:
         ports.take([("127.0.0.1", port)])
-        host = Host(
-            "lb1", "web", (IPv4Address("10.0.0.1"),), (), (), lambda: None, _NOTHING, _NOTHING, ports.port, Unwatched()
-        )
+        host = bare_host(addresses=(IPv4Address("10.0.0.1"),), port=ports.port)
         mover = probing.ProbeMover(probing.OPTIONS.validate_python({"listen": f"127.0.0.1:{port}"}), host)
         async with trio.open_nursery() as nursery:
             assert isinstance(mover, Serving)

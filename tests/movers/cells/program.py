@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
-from typing import Any
 
 import trio
 
+from tests.movers.bare import bare_host
 from tests.movers.stage import Desk, Fault, Stage
 from vrrpd.config.spec import PeerSpec
 from vrrpd.errands import CannotStartError, Finished
-from vrrpd.movers.base import Host, Who
+from vrrpd.movers.base import Who
 from vrrpd.movers.registry import KINDS
-
-_NOTHING: Any = None
 
 SCRIPT = """
 cd {folder}
@@ -56,7 +54,7 @@ async def program(desk: Desk) -> AsyncGenerator[Stage]:
     options = kind.options.validate_python({"command": ["/bin/sh", "-c", SCRIPT.format(folder=desk.folder), "it"]})
     peers = (PeerSpec("lb2", (IPv4Address("10.0.0.12"),), None),)
     own = (IPv4Address("10.0.0.11"),)
-    host = Host("lb1", "web", own, (), peers, lambda: None, Direct(), _NOTHING, _NOTHING, _NOTHING)
+    host = bare_host(addresses=own, peers=peers, programs=Direct())
     faults = {fault: put("fault", str(fault)) for fault in Fault if fault not in {Fault.CUT, Fault.SILENT}}
     yield Stage(
         kind.build(options, host),

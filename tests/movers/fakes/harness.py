@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import socket
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
+from tests.movers.bare import bare_host
 from tests.movers.fakes.providers import Provider
 from tests.movers.fakes.server import Server, serving
-from tests.movers.unwatched import Unwatched
 from vrrpd.config.spec import PeerSpec
 from vrrpd.errands import CannotStartError, Finished
 from vrrpd.movers.base import Host
@@ -40,30 +40,17 @@ class Opener:
         return self._files[path]
 
 
-def _no_port(host: str, port: int) -> socket.socket:
-    raise NotImplementedError(host, port)
-
-
-def lb1(programs: Opener | None = None) -> Host:
+def lb1(programs: Opener | None = None, look: Callable[[], None] = lambda: None) -> Host:
     """The node that movers are tried on; `lb2` is its peer."""
-    return Host(
-        node="lb1",
-        router="web",
-        addresses=(IPv4Address("10.0.0.11"),),
-        shared=(),
-        peers=(PeerSpec("lb2", (IPv4Address("10.0.0.12"),), 240),),
-        interface=lambda: None,
-        programs=programs or Opener({}),
-        routes=None,  # pyright: ignore[reportArgumentType] - nothing here has routes on this host
-        port=_no_port,
-        watch=Unwatched(),
-    )
+    peers = (PeerSpec("lb2", (IPv4Address("10.0.0.12"),), 240),)
+    return bare_host(addresses=(IPv4Address("10.0.0.11"),), peers=peers, programs=programs or Opener({}), look=look)
 
 
 @dataclass
 class Tried:
-    """A mover, the cloud it speaks to, and where its secret is."""
+    """A mover, the cloud it speaks to, and where its secret is; `another` makes one like it."""
 
+    another: Callable[[], HttpMover]
     mover: HttpMover
     cloud: Provider
     server: Server
@@ -101,7 +88,13 @@ def on_loopback(declaration: dict[str, Any], port: int) -> Api:
 
 @asynccontextmanager
 async def trying(
-    cloud: Provider, folder: Path, *, ids: bool = True, patient: bool = False, **more: Any
+    cloud: Provider,
+    folder: Path,
+    *,
+    ids: bool = True,
+    patient: bool = False,
+    look: Callable[[], None] = lambda: None,
+    **more: Any,
 ) -> AsyncGenerator[Tried]:
     """A mover of the cloud's kind on the node `lb1`; a patient one waits between changes as it is declared."""
     secret = folder / "secret"
@@ -112,9 +105,10 @@ async def trying(
         if not patient:
             for step in declaration["acquire"]:
                 step.pop("apart", None)
-        mover = HttpMover(on_loopback(declaration, server.port), options, lb1())
+        another = partial(HttpMover, on_loopback(declaration, server.port), options, lb1(look=look))
+        mover = another()
         try:
-            yield Tried(mover, cloud, server, secret)
+            yield Tried(another, mover, cloud, server, secret)
         finally:
             await mover.aclose()
 
@@ -123,8 +117,9 @@ async def trying(
 async def declared(cloud: Any, declaration: dict[str, Any], options: HttpCommon) -> AsyncGenerator[Tried]:
     """A mover of a declaration in full, on the node `lb1`."""
     async with serving(cloud) as server:
-        mover = HttpMover(on_loopback(declaration, server.port), options, lb1())
+        another = partial(HttpMover, on_loopback(declaration, server.port), options, lb1())
+        mover = another()
         try:
-            yield Tried(mover, cloud, server, Path("/dev/null"))
+            yield Tried(another, mover, cloud, server, Path("/dev/null"))
         finally:
             await mover.aclose()

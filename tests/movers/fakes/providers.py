@@ -56,6 +56,8 @@ class Provider:
         self.secret = SECRETS[0]
         self.refuses = False
         """Whatever the credentials are."""
+        self.refusals = 0
+        """How often it said 401."""
         self.faults: list[Fault] = []
         self.slow = 2
         """How often an action is looked at until it is done."""
@@ -80,6 +82,7 @@ class Provider:
         if metadata is not None:
             return metadata
         if not self.knows(request) or self.refuses:
+            self.refusals += 1
             return Response(401, {"message": f"I do not know {request.headers.get('authorization')}"})
         return self.answer(request)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -110,7 +110,9 @@ def _anywhere(path: str) -> str:
 class Api:
     """The API of EC2 in one region, with connections that are kept."""
 
-    def __init__(self, url: str | None, ca: str | None, connect_timeout: int, connections: int = 1) -> None:
+    def __init__(
+        self, url: str | None, ca: str | None, connect_timeout: int, connections: int = 1, *, look: Callable[[], None]
+    ) -> None:
         """Open nothing yet.
 
         Args:
@@ -118,11 +120,13 @@ class Api:
             ca: file of the certificates to trust; None for those of the system.
             connect_timeout: nanoseconds that a connection may take.
             connections: how many calls go out at the same time, each on a warm connection.
+            look: called right before a change is sent (`Host.look`).
         """
         self.credentials = Credentials()
         self._url = url
         self._region = ""
         near = url is not None and is_near(url)
+        self._look = look
         self._web = Web(near, connect_timeout=connect_timeout, ca=ca, connections=connections)
 
     def locate(self, region: str) -> None:
@@ -167,6 +171,9 @@ class Api:
     async def _send(self, call: Call, *, fresh: bool = False) -> Answer:
         assert self._url is not None, "locate comes first"
         headers = self.credentials.sign(self._url, self._region, call.body)
+        if call.changes:
+            self._look()
+            await trio.lowlevel.checkpoint_if_cancelled()
         try:
             return await self._web.send("POST", self._url, headers, call.body, fresh=fresh)
         except OutcomeUnknownError as error:

@@ -79,7 +79,7 @@ class Node:
     """This node, and the others as seen from it."""
 
     def __init__(self, options: Ec2Options, host: Host, connections: int = 1) -> None:
-        self.api = Api(options.endpoint_url, options.ca, options.connect_timeout, connections)
+        self.api = Api(options.endpoint_url, options.ca, options.connect_timeout, connections, look=host.look)
         self.id = for_node(options.network_interface_id, host.node) or ""
         """Our network interface, once `prepare` has found it."""
         self._host = host

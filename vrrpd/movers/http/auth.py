@@ -1,14 +1,20 @@
 """Who we are to a service: a secret is read, or exchanged for a token, and becomes one header of the requests.
 
 Owns the header. `prepare` fetches what is missing or has been used for long enough; `refresh` fetches it anew, because
-a service said 401 and the secret may have been rotated. Where a service locks accounts, it is left alone from the first
-401 on, for as long as the declaration says, or until the secret is another one.
+a service said 401 and the secret may have been rotated.
+
+Where a service locks accounts, it counts the refusals of all movers of this node together. So these have one `Door`:
+until somebody was let in they knock one at a time, and from the first 401 on all leave the service alone, for as long
+as the declaration says, or until the secret is another one.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Final
+from weakref import WeakValueDictionary
 
 import trio
 
@@ -20,6 +26,36 @@ from vrrpd.movers.http.service import Service, picked
 from vrrpd.proto.timers import SECOND
 
 _NOBODY: Final[dict[str, str]] = {}
+
+
+class Door:
+    """Of a service, for all that come with one secret.
+
+    Attributes:
+        open: the secret was accepted, and not refused since.
+        turn: of who knocks.
+        refused: the header that was refused last; None where none was.
+        silent_until: when somebody may knock again with that header, on trio's clock.
+        why: what the service said, and what would mend it.
+    """
+
+    def __init__(self) -> None:
+        self.open = False
+        self.turn = trio.Lock()
+        self.refused: dict[str, str] | None = None
+        self.silent_until = 0.0
+        self.why = ""
+
+
+_doors: WeakValueDictionary[tuple[str, str, str], Door] = WeakValueDictionary()
+
+
+def _door(auth: Auth | None, service: Service) -> Door:
+    """A door of one's own where nothing is locked, or where who we are is made anew each time."""
+    if auth is None or not auth.lockout or auth.source.exchange is not None:
+        return Door()
+    user = auth.basic.user if auth.basic is not None else ""
+    return _doors.setdefault((service.base, user, str(auth.place)), Door())
 
 
 class Credentials:
@@ -42,8 +78,7 @@ class Credentials:
         self._service = service
         self._programs = programs
         self._due = 0.0  # when the token was used for long enough, on trio's clock
-        self._silent_until = 0.0
-        self._refusal = ""
+        self._door = _door(auth, service)
 
     async def prepare(self) -> None:
         """Have the header, and have it young enough.
@@ -54,24 +89,23 @@ class Credentials:
         if self._auth is None:
             return
         now = trio.current_time()
-        if now < self._silent_until and self._auth.source.exchange is None:
+        if now < self._door.silent_until and self._auth.source.exchange is None:
             await self.refresh()
         elif not self.header or now >= self._due:
             self.header, self._due = await self._fetched(self._auth)
 
     async def refresh(self) -> bool:
-        """Fetch the header anew; whether it is another one than before.
+        """Fetch the header anew; whether it is another one than was refused.
 
         Raises:
             MoverError: it cannot be had now.
         """
         if self._auth is None:
             return False
-        before = self.header
         self.header, self._due = await self._fetched(self._auth)
-        if self.header == before:
+        if self.header == self._door.refused:
             return False
-        self._silent_until = 0.0
+        self._door.silent_until = 0.0
         return True
 
     def refused(self, error: UnauthenticatedError) -> UnauthenticatedError:
@@ -81,9 +115,10 @@ class Credentials:
         place = self._auth.place
         mend = f"check {place}, which is read again at the next try" if place else "check the rights of this machine"
         pause = self._auth.lockout / SECOND or None
+        self._door.open, self._door.refused = False, self.header
         if pause is not None:
-            self._silent_until = trio.current_time() + pause
-            self._refusal = f"{error}; {mend}"
+            self._door.silent_until = trio.current_time() + pause
+            self._door.why = f"{error}; {mend}"
         return UnauthenticatedError(f"{error}; {mend}", pause)
 
     def check(self) -> None:
@@ -92,9 +127,27 @@ class Credentials:
         Raises:
             UnauthenticatedError: it refused us a while ago, and locks accounts.
         """
-        left = self._silent_until - trio.current_time()
+        left = self._door.silent_until - trio.current_time()
         if left > 0:
-            raise UnauthenticatedError(self._refusal, left)
+            raise UnauthenticatedError(self._door.why, left)
+
+    @asynccontextmanager
+    async def knocking(self) -> AsyncGenerator[None]:
+        """Around a call: waits for its turn where the service locks accounts and has not let anybody in.
+
+        Raises:
+            MoverError: the service is to be left alone, or the secret cannot be read.
+        """
+        door = self._door
+        if self._auth is None or not self._auth.lockout or (door.open and self.header != door.refused):
+            yield
+            return
+        async with door.turn:
+            if self.header == door.refused:
+                await self.refresh()
+            self.check()
+            yield
+            door.open = True
 
     async def _fetched(self, auth: Auth) -> tuple[dict[str, str], float]:
         """The header, and when it is to be fetched again."""

@@ -348,7 +348,10 @@ def per_node(value: Any) -> Any:
     return {"": value} if isinstance(value, str) else value
 
 
-Questions: TypeAlias = Annotated[tuple[Question, ...], Shorthand(_own, {"const": "address"})]
+Questions: TypeAlias = Annotated[
+    tuple[Question, ...], Shorthand(_own, {"anyOf": [{"const": "address"}, {"type": "object"}]})
+]
+NodeId: TypeAlias = Annotated[str, WithJsonSchema({"type": ["string", "integer"]})]
 
 
 class Api(_Keys):
@@ -362,7 +365,7 @@ class Api(_Keys):
     self_: Questions | None = Field(
         default=None, alias="self", description="the question which of the service's ids this node is, or `address`"
     )
-    nodes: Annotated[dict[str, str], Shorthand(per_node, _TEXT)] = Field(
+    nodes: Annotated[dict[str, NodeId], Shorthand(per_node, {"type": ["string", "integer"]})] = Field(
         default={}, description="node -> its id at the service, instead of `self` (default: asked)"
     )
     holder: Asked = Field(description="the question who holds it")

@@ -60,7 +60,11 @@ class HttpMover:
         self._api = api
         self._host = host
         self._service = Service(
-            api.base, api.ca, call_timeout=options.call_timeout, connect_timeout=options.connect_timeout
+            api.base,
+            api.ca,
+            call_timeout=options.call_timeout,
+            connect_timeout=options.connect_timeout,
+            look=host.look,
         )
         self._credentials = Credentials(api.auth, self._service, host.programs)
         self._own = for_node(api.nodes, host.node)
@@ -150,15 +154,17 @@ class HttpMover:
 
     async def _call(self, call: Call, values: Values, *, fresh: bool = False) -> Reply:
         """Call; once more where the secret is refused and is another one by now."""
-        try:
-            return await self._service.call(call, values, self._credentials.header, fresh=fresh)
-        except UnauthenticatedError as error:
-            if not await self._credentials.refresh():
+        async with self._credentials.knocking():
+            try:
+                return await self._service.call(call, values, self._credentials.header, fresh=fresh)
+            except UnauthenticatedError as error:
+                refusal = self._credentials.refused(error)
+                if not await self._credentials.refresh():
+                    raise refusal from None
+            try:
+                return await self._service.call(call, values, self._credentials.header, fresh=fresh)
+            except UnauthenticatedError as error:
                 raise self._credentials.refused(error) from None
-        try:
-            return await self._service.call(call, values, self._credentials.header, fresh=fresh)
-        except UnauthenticatedError as error:
-            raise self._credentials.refused(error) from None
 
     async def _ask(self, *, fresh: bool) -> Holder:
         """Ask who holds it."""

@@ -20,7 +20,7 @@ import contextlib
 import json
 import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -97,7 +97,9 @@ class Reply:
 class Service:
     """A declared service, and the hosts beside it that a declaration names."""
 
-    def __init__(self, base: str, ca: str | None, *, call_timeout: int, connect_timeout: int) -> None:
+    def __init__(
+        self, base: str, ca: str | None, *, call_timeout: int, connect_timeout: int, look: Callable[[], None]
+    ) -> None:
         """Open nothing yet.
 
         Args:
@@ -105,12 +107,14 @@ class Service:
             ca: file of the certificates to trust; None: the system's.
             call_timeout: nanoseconds that one call may take.
             connect_timeout: nanoseconds that a connection may take.
+            look: called right before a change is sent (`Host.look`).
         """
         self.base = base
         self._origin = _origin(base)
         self._ca = ca
         self._call_s = call_timeout / SECOND
         self._connect_timeout = connect_timeout
+        self._look = look
         self._webs: dict[str, Web] = {}
         self._hidden: dict[str, deque[str]] = {}
 
@@ -151,6 +155,9 @@ class Service:
         origin = _origin(url)
         if origin == self._origin:
             headers |= auth
+        if call.changes:
+            self._look()
+            await trio.lowlevel.checkpoint_if_cancelled()
         answer = await self._sent(origin, method, url, headers, body, fresh=fresh)
         excused = _is_excused(call, answer)
         wrong = None if excused else self._wrong(answer, f"{method} {urlsplit(url).path}", origin, call.changes)
