@@ -12,8 +12,9 @@ from typing import Any
 
 import click
 
+from vrrpd.cli.options import control_socket
 from vrrpd.cli.status import HEALTHY, NEEDS_A_PERSON, NO_AGENT
-from vrrpd.control.client import DEFAULT_CONTROL, NoAgentError, request
+from vrrpd.control.client import NoAgentError, request
 
 LATELY_S = 60
 """What was heard longer ago says nothing about now."""
@@ -36,9 +37,7 @@ def auth() -> None:
 
 @auth.command(epilog=_EPILOG)
 @click.option("--json", "as_json", is_flag=True, help="Print the JSON object instead of text.")
-@click.option(
-    "--control", metavar="PATH", default=DEFAULT_CONTROL, show_default=True, help="Control socket of the agent."
-)
+@control_socket
 @click.pass_context
 def status(ctx: click.Context, control: str, *, as_json: bool) -> None:
     """Show the own mode and keys, and how each sender signs."""

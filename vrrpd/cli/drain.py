@@ -13,8 +13,9 @@ from typing import Any
 
 import click
 
+from vrrpd.cli.options import control_socket
 from vrrpd.cli.status import HEALTHY, NEEDS_A_PERSON, NO_AGENT
-from vrrpd.control.client import DEFAULT_CONTROL, Connection, NoAgentError
+from vrrpd.control.client import Connection, NoAgentError
 
 PATIENCE_S = 20.0
 """Longest wait for the agent, in seconds: 5 for somebody who takes the role, and twice 5 for a slow disk."""
@@ -52,9 +53,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
 @click.argument("router", required=False)
 @click.option("--for", "length", callback=_seconds, metavar="TIME", help="Take part again by itself after this time.")
 @click.option("--force", is_flag=True, help="Leave even where nobody else takes over: the address goes dark.")
-@click.option(
-    "--control", metavar="PATH", default=DEFAULT_CONTROL, show_default=True, help="Control socket of the agent."
-)
+@control_socket
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def drain(

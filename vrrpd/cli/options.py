@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from vrrpd.control.client import DEFAULT_CONTROL
+
 config_file = click.option(
     "-c",
     "--config",
@@ -14,3 +16,8 @@ config_file = click.option(
     help="The configuration file.",
 )
 """Which file a command reads."""
+
+control_socket = click.option(
+    "--control", metavar="PATH", default=DEFAULT_CONTROL, show_default=True, help="Control socket of the agent."
+)
+"""Which agent a command asks."""

@@ -14,7 +14,8 @@ from typing import Any, Final, cast
 
 import click
 
-from vrrpd.control.client import DEFAULT_CONTROL, Connection, NoAgentError
+from vrrpd.cli.options import control_socket
+from vrrpd.control.client import Connection, NoAgentError
 
 HEALTHY: Final = 0
 NEEDS_A_PERSON: Final = 1
@@ -36,9 +37,7 @@ Exit status: 0 all is well, 1 there is an alarm or a router in fault, 3 no agent
 @click.command(epilog=_EPILOG)
 @click.option("--json", "as_json", is_flag=True, help="Print the JSON object instead of text.")
 @click.option("--watch", is_flag=True, help="Go on, and show every change, until interrupted.")
-@click.option(
-    "--control", metavar="PATH", default=DEFAULT_CONTROL, show_default=True, help="Control socket of the agent."
-)
+@control_socket
 @click.pass_context
 def status(ctx: click.Context, control: str, *, as_json: bool, watch: bool) -> None:
     """Show who is active, since when, and why."""

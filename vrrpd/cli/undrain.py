@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from vrrpd.cli.drain import PATIENCE_S, called, show
+from vrrpd.cli.options import control_socket
 from vrrpd.cli.status import NO_AGENT
-from vrrpd.control.client import DEFAULT_CONTROL, NoAgentError, request
+from vrrpd.control.client import NoAgentError, request
 
 _EPILOG = """\b
 Examples:
@@ -23,9 +24,7 @@ Exit status: 0 takes part, also where it was not drained; 3 no agent runs.
 
 @click.command(epilog=_EPILOG)
 @click.argument("router", required=False)
-@click.option(
-    "--control", metavar="PATH", default=DEFAULT_CONTROL, show_default=True, help="Control socket of the agent."
-)
+@control_socket
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def undrain(ctx: click.Context, router: str | None, control: str, *, as_json: bool) -> None:
