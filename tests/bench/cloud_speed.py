@@ -4,8 +4,9 @@
 
 Two drivers take turns with the role, against the fake EC2 in a process of its own. What is measured is the time from
 the role change to the acknowledged change, beside a bare keep-alive POST to the same fake, and beside the `aws` command
-where that is installed; the same over TLS with an emulated round trip; and how long the loop of the agent stood still
-while credentials were fetched and all was prepared. Times are milliseconds.
+where that is installed; the same over TLS with an emulated round trip, also after a minute without a change, and where
+the service closes connections that it hears nothing on; and how long the loop of the agent stood still while
+credentials were fetched and all was prepared. Times are milliseconds.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ RTT_S = 0.02
 BETWEEN_S = 1.3  # a node that lost the role looks after a second who has it now
 TICK_S = 0.001
 COMMANDS = 5
+QUIET_S = 60
+IMPATIENT_S = 4  # a service that closes connections after so long; well before the agent's own half a minute
 
 
 async def _serve(directory: Path) -> None:
@@ -59,9 +62,14 @@ async def _serve(directory: Path) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
     authority.cert_pem.write_to_path(str(directory / "ca.pem"))
-    async with FakeEc2(World.of(("n1", "n2"))) as fake, FaultProxy(fake.url, tls=context, rtt=RTT_S) as proxy:
+    async with (
+        FakeEc2(World.of(("n1", "n2"))) as fake,
+        FaultProxy(fake.url, tls=context, rtt=RTT_S) as far,
+        FaultProxy(fake.url, tls=context, rtt=RTT_S, idle=IMPATIENT_S) as impatient,
+    ):
         metadata = {node: fake.metadata_url(node) for node in NODES}
-        sys.stdout.write(json.dumps({"near": fake.url, "far": proxy.url, "metadata": metadata}) + "\n")
+        urls = {"near": fake.url, "far": far.url, "impatient": impatient.url}
+        sys.stdout.write(json.dumps({**urls, "metadata": metadata}) + "\n")
         sys.stdout.flush()
         await trio.to_thread.run_sync(sys.stdin.read)
 
@@ -129,12 +137,17 @@ async def _change(gains: AtWork, loses: AtWork) -> float:
     return took
 
 
-async def _take_turns(there: dict[str, Any], options: dict[str, Any], changes: int, what: str) -> list[float]:
+async def _take_turns(
+    there: dict[str, Any], options: dict[str, Any], changes: int, what: str, pause: float = 0
+) -> list[float]:
     async with _driver("n1", there, options) as one, _driver("n2", there, options) as two:
         await _change(one, two)
         turns = [(two, one), (one, two)]
-        shown = track(range(changes), what, console=Console(stderr=True), disable=not sys.stderr.isatty())
-        return [await _change(*turns[turn % 2]) for turn in shown]
+        found: list[float] = []
+        for turn in track(range(changes), what, console=Console(stderr=True), disable=not sys.stderr.isatty()):
+            await trio.sleep(pause)
+            found.append(await _change(*turns[turn % 2]))
+        return found
 
 
 def _bare_posts(url: str, count: int) -> list[float]:
@@ -193,13 +206,16 @@ def _percentile(values: list[float], percent: float) -> float:
 def _measure(changes: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as directory, _far_end(Path(directory)) as there:
         os.environ |= {"AWS_ACCESS_KEY_ID": "KEY-n1", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_CONFIG_FILE": "/none"}
-        near, far = {"endpoint_url": there["near"]}, {"endpoint_url": there["far"], "ca": f"{directory}/ca.pem"}
+        near, far, impatient = ({"endpoint_url": there[name]} for name in ("near", "far", "impatient"))
+        far["ca"] = impatient["ca"] = f"{directory}/ca.pem"
         sys.setswitchinterval(SWITCH_S)
         build(KIND, {"allocation_id": "eipalloc-1", **near}, host())  # an agent imports it before its loop turns
         stall = trio.run(_stall, there)
         floor = _bare_posts(there["near"], changes)
         ours = trio.run(_take_turns, there, near, changes, "near")
         away = trio.run(_take_turns, there, far, max(changes // 2, 5), f"{RTT_S * 1000:g} ms away")
+        quiet = trio.run(_take_turns, there, far, 1, "after a minute", QUIET_S)
+        closed = trio.run(_take_turns, there, impatient, 5, "on a new connection", 2 * IMPATIENT_S)
         command = _commands(there["near"])
     found = {
         "changes": len(ours),
@@ -209,6 +225,8 @@ def _measure(changes: int) -> dict[str, Any]:
         "rtt_ms": RTT_S * 1000,
         "away_median_ms": statistics.median(away),
         "away_p99_ms": _percentile(away, 99),
+        "away_after_a_minute_ms": quiet[0],
+        "away_closed_by_the_service_median_ms": statistics.median(closed),
         "stall_ms": stall,
         "aws_command_median_ms": statistics.median(command) if command else None,
         "times_faster_than_the_command": statistics.median(command) / statistics.median(ours) if command else None,
