@@ -42,7 +42,7 @@ class Tally(History):
 
     Attributes:
         adverts: how many were seen since the quiet began.
-        largest_gap: the longest time without one at a destination, in nanoseconds.
+        largest_gap: the longest time without one of the serving node at a destination, in nanoseconds.
         changes: (time, node, held) of every address that came or went since then.
         disturbances: how many there were.
         times: when each of the first thousand was seen, nanoseconds.
@@ -96,6 +96,10 @@ class Tally(History):
         if self._quiet is None:
             return
         self.adverts += 1
+        if node != self._quiet or event["priority"] == 0:
+            self._disturbed(event.t, f"{node} advertises priority {event['priority']}")
+        if node != self._quiet:
+            return
         stream = self._streams.setdefault((node, event["vrid"], destination), _Stream())
         late = stream.grid.late(event.t, event["interval_ms"] * MS)
         if late is not None:
@@ -103,8 +107,6 @@ class Tally(History):
         if destination in self._last:
             self.largest_gap = max(self.largest_gap, event.t - self._last[destination])
         self._last[destination] = event.t
-        if node != self._quiet or event["priority"] == 0:
-            self._disturbed(event.t, f"{node} advertises priority {event['priority']}")
 
     def _change(self, event: Event) -> None:
         node, held = event["node"], bool(event["held"])
