@@ -10,7 +10,7 @@ import trio
 
 from tests.movers.cloud import Cloud
 from tests.movers.nodes import ADDRESS, PRIORITY, Node, at_work, node, until
-from vrrpd.movers.base import Holder, Who
+from vrrpd.movers.base import Holder, ThrottledError, Who
 from vrrpd.movers.contention import Ranks
 
 TRIALS = 40
@@ -65,13 +65,65 @@ class TestTwoActiveNodes:
         low, high = node(cloud, "low"), node(cloud, "high", seed=1)
         await at_work(nursery, low, high)
         high.want(True)
-        low.driver.heard(ADDRESS["high"], PRIORITY["high"])
+        low.driver.heard("high", PRIORITY["high"])
         low.heard["high"] = PRIORITY["high"]
         await trio.sleep(after)
         low.want(True)
         await trio.sleep(30)
         assert cloud.holder == "high"
         assert between_nodes(cloud) == 2
+
+    @pytest.mark.parametrize("after", [2, 4, 6, 8, 12])
+    async def test_nor_is_it_thrown_about_after_a_role_that_was_handed_over_seconds_ago(
+        self, after: float, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        low, high = node(cloud, "low"), node(cloud, "high", seed=1)
+        await at_work(nursery, low, high)
+        low.want(True)
+        await trio.sleep(30)
+        low.want(False)
+        high.want(True)
+        low.driver.heard("high", PRIORITY["high"])
+        low.heard["high"] = PRIORITY["high"]
+        await trio.sleep(after)
+        before = between_nodes(cloud)
+        low.want(True)
+        await trio.sleep(40)
+        assert cloud.holder == "high"
+        assert between_nodes(cloud) - before == 2
+
+    async def test_a_dead_node_that_nobody_could_name_is_not_given_way_to(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        low = node(cloud, "low")
+        await at_work(nursery, low)
+        low.driver.heard("fe80::2", PRIORITY["high"])
+        await trio.sleep(0.5)
+        low.want(True)
+        await trio.sleep(0.3)
+        cloud.give("high")  # what it had under way when it died
+        await trio.sleep(30)
+        assert (cloud.holder, low.report.aside) == ("low", None)
+
+    async def test_a_backup_looks_once_for_each_new_active(self, cloud: Cloud, nursery: trio.Nursery) -> None:
+        low = node(cloud, "low")
+        await at_work(nursery, low)
+        looks = len(low.mover.sent("holder"))
+        for _ in range(100):
+            low.driver.heard("high", PRIORITY["high"])
+            await trio.sleep(0.1)
+        assert len(low.mover.sent("holder")) - looks == 1
+
+    async def test_who_cannot_ask_does_not_ask_sooner_for_a_new_active(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        low = node(cloud, "low")
+        low.mover.failing["prepare"] = lambda: ThrottledError("slow down", retry_after=300)
+        await at_work(nursery, low)
+        asked = len(low.mover.calls)
+        low.driver.heard("high", PRIORITY["high"])
+        await trio.sleep(200)
+        assert len(low.mover.calls) == asked
 
     async def test_a_backup_looks_soon_what_a_new_active_has_brought_about(
         self, cloud: Cloud, nursery: trio.Nursery
@@ -80,7 +132,7 @@ class TestTwoActiveNodes:
         await at_work(nursery, low)
         assert low.report.holder != "high (high)"
         cloud.give("high")
-        low.driver.heard(ADDRESS["high"], PRIORITY["high"])
+        low.driver.heard("high", PRIORITY["high"])
         await trio.sleep(3)
         assert low.report.holder == "high (high)"
 
@@ -161,13 +213,13 @@ class TestStandingAside:
 
     async def test_it_listens_again_as_soon_as_it_hears_that_node(self, cloud: Cloud, nursery: trio.Nursery) -> None:
         low = await self.aside(cloud, nursery)
-        low.driver.heard(ADDRESS["high"], PRIORITY["high"])
+        low.driver.heard("high", PRIORITY["high"])
         assert (low.report.aside, low.report.troubles) == (None, {})
         assert len(cloud.changes) == 1
 
     async def test_one_that_ranks_lower_is_no_reason(self, cloud: Cloud, nursery: trio.Nursery) -> None:
         low = await self.aside(cloud, nursery)
-        low.driver.heard(ADDRESS["high"], PRIORITY["low"] - 1)
+        low.driver.heard("high", PRIORITY["low"] - 1)
         assert low.report.aside is not None
 
     @pytest.mark.parametrize("now", ["eni-9", None])
@@ -235,7 +287,7 @@ class TestALateWrite:
         low.want(True)
         await trio.sleep(20)
         low.want(False)
-        low.driver.heard(ADDRESS["high"], PRIORITY["high"])
+        low.driver.heard("high", PRIORITY["high"])
         low.heard["high"] = PRIORITY["high"]  # and dies, without a word
         await trio.sleep(0.2)
         low.want(True)

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from tests.movers.cloud import Cloud, CloudMover
-from tests.movers.nodes import Node, at_work, node, until
+from tests.movers.nodes import PRIORITY, Node, at_work, node, until
 from vrrpd.movers.base import (
     CommonOptions,
     ForbiddenError,
@@ -268,7 +268,7 @@ class TestCredentials:
         assert it.report.state == "held"
         assert not any(report.troubles for _, report in it.reports)
 
-    async def test_an_account_that_would_be_locked_is_left_alone_for_ten_minutes(
+    async def test_a_mover_that_leaves_its_service_alone_is_asked_twice_a_minute_for_another_secret(
         self, cloud: Cloud, nursery: trio.Nursery
     ) -> None:
         it = node(cloud)
@@ -276,12 +276,27 @@ class TestCredentials:
         await at_work(nursery, it)
         assert it.report.weight == -20
         it.want(True)
-        await trio.sleep(585)
-        it.want(False)
-        await trio.sleep(4)
-        assert [name for _, name in it.mover.calls] == ["prepare"]
-        await trio.sleep(10)
-        assert len(it.mover.calls) == 2
+        await trio.sleep(300)
+        waits = apart(it.mover.sent("prepare")[1:])
+        assert min(waits) >= 30
+        assert max(waits) <= 36
+        assert {name for _, name in it.mover.calls} == {"prepare"}
+        it.mover.failing.clear()
+        await trio.sleep(36)
+        assert it.report.state == "held"
+
+    async def test_the_deadline_counts_where_the_secret_is_wrong_and_another_node_was_heard(
+        self, cloud: Cloud, nursery: trio.Nursery
+    ) -> None:
+        it = node(cloud, deadline="20s", on_deadline="yield")
+        it.mover.failing["prepare"] = lambda: UnauthenticatedError("wrong password", pause=600)
+        await at_work(nursery, it)
+        it.driver.heard("high", PRIORITY["high"])
+        await trio.sleep(5)
+        it.want(True)
+        await trio.sleep(21)
+        assert it.first(lambda report: "mover_failed" in report.troubles)
+        assert it.first(lambda report: report.yields)
 
     async def test_what_is_forbidden_is_tried_every_30_seconds_and_an_alarm_at_once(
         self, cloud: Cloud, nursery: trio.Nursery

@@ -432,7 +432,11 @@ class TestAServiceThatLocksAccounts:
             tried.secret.write_text(SECRETS[1])
             tried.forget()
             for mover in movers:
-                assert await self.prepared(mover) == []
+                await mover.holder(fresh=True)
+            assert tried.cloud.refusals == 1
+            tried.cloud.secret = SECRETS[0]
+            tried.secret.write_text(SECRETS[0])
+            assert await self.prepared(*movers) == []
             assert tried.cloud.refusals == 1
 
 

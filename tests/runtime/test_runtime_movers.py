@@ -12,7 +12,6 @@ import trio
 from tests.runtime.agents import FILE, Agent, machine, run_agent, wanted
 from tests.runtime.lan import Lan
 from vrrpd.config.spec import AgentSpec, MoverSpec
-from vrrpd.proto.settings import Address
 from vrrpd.runtime.routers import Router
 from vrrpd.runtime.supervisor import Runtime
 
@@ -44,15 +43,15 @@ class FakeMover:
     local: bool = False
     told: list[tuple[float, bool, int]] = field(default_factory=list[tuple[float, bool, int]])
     report: Report = Report()
-    others: list[tuple[Address, int]] = field(default_factory=list[tuple[Address, int]])
+    others: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     runs: bool = False
     released: bool = False
 
     def want(self, active: bool, priority: int) -> None:
         self.told.append((self.lan.now, active, priority))
 
-    def heard(self, source: Address, priority: int) -> None:
-        self.others.append((source, priority))
+    def heard(self, name: str, priority: int) -> None:
+        self.others.append((name, priority))
 
     async def run(self) -> Never:
         self.runs = True
@@ -282,7 +281,7 @@ async def test_who_stands_aside_is_told_who_is_active(lan: Lan) -> None:
     assert two.mover.others == []
     lan.cuts.clear()
     await trio.sleep(2)
-    assert two.mover.others[-1] == (IPv4Address("10.0.0.11"), 250)
+    assert two.mover.others[-1] == ("lb1", 250)
     two.mover.say(aside=None)
     await one.agent.stop()
     await trio.sleep(0.1)

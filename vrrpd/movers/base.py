@@ -108,7 +108,8 @@ class UnauthenticatedError(MoverError):
     """The service does not know us: the credentials are wrong, or have run out.
 
     Attributes:
-        pause: seconds in which nothing may be tried, for services that lock accounts; None where they do not.
+        pause: for how many seconds the mover leaves its service alone, which would lock the account, unless there are
+            other credentials; None where it need not.
     """
 
     def __init__(self, text: str, pause: float | None = None) -> None:

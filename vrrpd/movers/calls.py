@@ -9,7 +9,6 @@ Must not do: repeat anything.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from math import inf
 from typing import TypeVar
 
 import trio
@@ -67,7 +66,6 @@ class Calls:
         self._noted = noted
         self._mishaps = mishaps
         self._troubles: dict[str, str] = {"prepare": "not asked yet"}
-        self._quiet_until = -inf
 
     @property
     def here(self) -> bool:
@@ -127,7 +125,6 @@ class Calls:
 
     async def change(self, seen: Holder | None) -> None:
         """Send the change, once; raises `MoverError`. Nothing is sent where `look` tells that the role has gone."""
-        await self._quiet()
         before = self.loose
         with trio.move_on_after(self._timeout_s):
             self._look()
@@ -177,7 +174,6 @@ class Calls:
                 self._mishaps.sentence(error)
 
     async def _within(self, limit_s: float, call: Callable[[], Awaitable[_T]]) -> _T:
-        await self._quiet()
         with trio.move_on_after(limit_s):
             try:
                 result = await call()
@@ -189,11 +185,6 @@ class Calls:
             await trio.lowlevel.checkpoint_if_cancelled()
             return result
         raise UnreachableError(f"no answer within {limit_s:g} s")
-
-    async def _quiet(self) -> None:
-        """Wait while nothing may be tried, so that an account is not locked."""
-        if trio.current_time() < self._quiet_until:
-            await trio.sleep_until(self._quiet_until)
 
     def _note(self, question: str, error: MoverError | None) -> None:
         """Remember what one of the two questions came to."""
@@ -207,8 +198,6 @@ class Calls:
         """Credentials that were refused are renewed by the next preparation."""
         if isinstance(error, UnauthenticatedError):
             self.unprepared = True
-            if error.pause is not None:
-                self._quiet_until = trio.current_time() + error.pause
 
 
 def is_mine(holder: Holder | None) -> bool:

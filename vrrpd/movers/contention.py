@@ -53,9 +53,9 @@ class Ranks:
     peers: Mapping[str, tuple[int | None, Address]]
     heard: Callable[[str], int | None] = lambda _: None
 
-    def called(self, source: Address) -> str | None:
-        """The name of the node with an address; None where it is none of the others."""
-        return next((name for name, (_, address) in self.peers.items() if address == source), None)
+    def of(self, name: str, priority: int) -> tuple[int, int]:
+        """How a node ranks that advertises this; one that nobody knows as the lowest address."""
+        return priority, int(self.peers[name][1]) if name in self.peers else 0
 
     def mine(self, priority: int) -> tuple[int, int]:
         """How this node ranks with this priority; compares with another's priority and address."""
@@ -94,6 +94,7 @@ class Proof:
         self._before = before
         self._confirmed = confirmed
         self._doubted_at: float | None = None
+        self._weighed: Holder | None = None
         self.look_again_at = inf
 
     def lost(self, holder: Holder, now: float, *, gives_way: bool) -> bool:
@@ -109,6 +110,9 @@ class Proof:
             Whether the thing is certainly not here.
         """
         self.look_again_at = inf
+        if holder is self._weighed:
+            return False  # the mover did not ask: its service may not be asked so often
+        self._weighed = holder
         if holder.who is Who.ME:
             self._confirmed, self._doubted_at = True, None
         if holder.who in {Who.ME, Who.UNKNOWN}:
@@ -142,7 +146,7 @@ class Predecessor:
         self._until = -inf
 
     def heard(self, name: str | None, now: float) -> bool:
-        """A node is Active, None where it has no name; return whether it was another before."""
+        """A node is Active, None where nobody knows which; return whether it was another before."""
         news = not self.known or name != self._name
         if news:
             self.known, self._name, self._since = True, name, now
@@ -150,7 +154,7 @@ class Predecessor:
 
     def seen(self, holder: Holder) -> None:
         """A look while the role is not here: where that node has it already, nothing is on its way any more."""
-        if holder.who is Who.PEER and holder.peer == self._name:
+        if holder.who is Who.PEER and self._name in {None, holder.peer}:
             self._since = -inf
 
     def ends(self, now: float) -> None:
@@ -164,7 +168,7 @@ class Predecessor:
 
     def may_land(self, holder: Holder, now: float) -> bool:
         """Whether the holder may have it by such a change."""
-        return holder.who is Who.PEER and holder.peer == self._name and now < self._until
+        return self.known and holder.who is Who.PEER and self._name in {None, holder.peer} and now < self._until
 
 
 class Rivals:
@@ -193,9 +197,9 @@ class Rivals:
         else:
             self._predecessor = Predecessor()
 
-    def active(self, source: Address, now: float) -> bool:
+    def active(self, name: str, now: float) -> bool:
         """A node is Active, and the role is not here; return whether it was another before."""
-        return self._predecessor.heard(self._ranks.called(source), now)
+        return self._predecessor.heard(name if name in self._ranks.peers else None, now)
 
     def arrived(self, now: float) -> None:
         """The thing is here, and the role is."""
@@ -210,9 +214,9 @@ class Rivals:
         """This node leaves the election, so that the holder has the role as well."""
         self._made_room = holder, priority
 
-    def is_right(self, source: Address, priority: int) -> bool:
+    def is_right(self, name: str, priority: int) -> bool:
         """Whether who advertises this is the one that room was made for, or another that ranks higher than we did."""
-        return self._made_room is not None and (priority, int(source)) > self._ranks.mine(self._made_room[1])
+        return self._made_room is not None and self._ranks.of(name, priority) > self._ranks.mine(self._made_room[1])
 
     def seen(self, holder: Holder) -> bool:
         """A look while the role is not here; return whether it shows that who room was made for has it no more."""

@@ -53,7 +53,6 @@ from vrrpd.movers.mishaps import Mishaps, go_on
 from vrrpd.movers.pace import SETTLED_S, WARM_EVERY_S, Looks, Pace, needs_a_person, sooner
 from vrrpd.movers.readiness import Readiness
 from vrrpd.movers.report import Report, State, Trouble
-from vrrpd.proto.settings import Address
 from vrrpd.proto.timers import SECOND
 
 _GOODBYE_S = 1
@@ -144,16 +143,16 @@ class MoverDriver:
         if not (active and self._calls.first_preparation):
             self._scope.cancel()
 
-    def heard(self, source: Address, priority: int) -> None:
+    def heard(self, name: str, priority: int) -> None:
         """A node advertises that it is Active. Where this one made room for it, it is right to listen again.
 
         Args:
-            source: the address that it advertises from.
+            name: of the node; its address, where it has none.
             priority: what it says, above 0.
         """
-        if self.report.aside is not None and self._rivals.is_right(source, priority):
+        if self.report.aside is not None and self._rivals.is_right(name, priority):
             self._tell.take_part()
-        if not self._active and self._rivals.active(source, trio.current_time()):
+        if not self._active and self._rivals.active(name, trio.current_time()) and not self._calls.trouble:
             self._newcomer.set()
 
     async def run(self) -> Never:
@@ -201,7 +200,7 @@ class MoverDriver:
             await self._let_go()
         elif self._calls.loose or is_mine(self._calls.seen):
             late = "a late write brought it here after the role was gone"
-            await look_back(self._calls, lambda: self._say(logging.WARNING, late))
+            await look_back(self._calls, self._noticed, lambda: self._say(logging.WARNING, late))
         while not self._active:
             with trio.move_on_at(self._prepare_at):
                 await self._newcomer.wait()
@@ -226,10 +225,14 @@ class MoverDriver:
         self._warming.succeeded()
         self._readiness.succeeded()
         self._show(detail=self._whereabouts())
-        if self._rivals.seen(holder):
-            self._tell.take_part()
+        self._noticed(holder)
         if self._mover.local and is_mine(holder):
             await self._let_go()
+
+    def _noticed(self, holder: Holder) -> None:
+        """A look while the role is not here: whoever has it now may not be the one that this node made room for."""
+        if self._rivals.seen(holder):
+            self._tell.take_part()
 
     async def _let_go(self) -> None:
         """Give it up where it is here; what is on this host must not stay there, so that is repeated until done."""

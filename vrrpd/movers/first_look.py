@@ -63,17 +63,20 @@ class FirstLook:
         return holder
 
 
-async def look_back(calls: Calls, landed: Callable[[], None]) -> None:
+async def look_back(calls: Calls, noticed: Callable[[Holder], None], landed: Callable[[], None]) -> None:
     """See what became of a change that was cut off, and who took over from us.
 
     Args:
         calls: of the mover.
+        noticed: told of each look.
         landed: called where it brought the thing here after all.
     """
     lost = trio.current_time()
     for after in LOOKS_BACK_S:
         await trio.sleep_until(lost + after)
         holder = await calls.ask_quietly()
+        if holder is not None:
+            noticed(holder)
         if calls.loose and is_mine(holder):
             calls.loose = False
             landed()

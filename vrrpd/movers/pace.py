@@ -72,7 +72,7 @@ class Pace:
                 own = later(self._random, min(_THROTTLED_S * doubled, _THROTTLED_CAP_S))
                 return max(own, min(error.retry_after or 0, _LONGEST_S))
             case UnauthenticatedError() if error.pause is not None:
-                return error.pause
+                return later(self._random, min(error.pause, _PERSON_S))  # to see whether the secret is another one
             case UnauthenticatedError():
                 return later(self._random, _CREDENTIALS_S) if self._before else 0
             case HalfDoneError():

@@ -19,7 +19,6 @@ from typing import Never, Protocol
 import trio
 
 from vrrpd.config.spec import MoverSpec
-from vrrpd.proto.settings import Address
 from vrrpd.runtime.alarms import Alarms, Code
 
 FAREWELL_S = 4.0
@@ -110,8 +109,8 @@ class Moving(Protocol):
         """The role is ours, with this effective priority, or it is ours no longer. Waits for nothing."""
         ...
 
-    def heard(self, source: Address, priority: int) -> None:
-        """A node advertises from this address that it is Active. Waits for nothing."""
+    def heard(self, name: str, priority: int) -> None:
+        """A node advertises that it is Active; its address, where it has no name. Waits for nothing."""
         ...
 
     async def run(self) -> Never:
@@ -184,15 +183,15 @@ class Movement:
             for _, mover in self.movers:
                 mover.want(holds if mover.local else active, priority)
 
-    def heard(self, source: Address, priority: int) -> None:
+    def heard(self, name: str, priority: int) -> None:
         """Tell all movers that another node is Active.
 
         Args:
-            source: the address that it advertises from.
+            name: of the node; its address, where it has none.
             priority: what it says, above 0.
         """
         for _, mover in self.movers:
-            mover.heard(source, priority)
+            mover.heard(name, priority)
 
     def raise_alarms(self, alarms: Alarms, now: int) -> None:
         """Hold the alarms of all movers against what they report."""

@@ -183,8 +183,9 @@ class Router:
         self._perform(self.group.received(index, event, now))
         self.remarks.accepted(self.members[index], core, datagram.source, verdict.advert, now)
         self._witnesses[index].heard(core, before, event, now)
-        if verdict.advert.priority:
-            self.movement.heard(datagram.source, verdict.advert.priority)
+        if index == 0 and verdict.advert.priority:  # the others have the same role, and other addresses
+            name = self.members[0].spec.names.get(datagram.source, str(datagram.source))
+            self.movement.heard(name, verdict.advert.priority)
         if core.holds_addresses and self._is_news(index, at):
             self._cover(index)
         if len(self.members) > 1:

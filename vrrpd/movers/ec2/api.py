@@ -188,6 +188,8 @@ class Api:
         skew = _skew(headers)
         if refusal.code in refusals.CLOCK and abs(skew - self.credentials.skew) > _SKEWED:
             self.credentials.skew = skew
+            if abs(skew) <= _SKEWED:
+                return UnavailableError("this node's clock was set since EC2 was asked last; it is asked again")
             off = f"{abs(skew.total_seconds()):.0f} s {'behind' if skew > timedelta() else 'ahead'}"
             return UnavailableError(f"EC2 refuses this node's clock, which is {off}; set it (NTP)")
         failure = refusals.error(call.action, self._region, refusal)

@@ -11,8 +11,8 @@ as the declaration says, or until the secret is another one.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -20,7 +20,7 @@ import trio
 
 from vrrpd.errands import Programs
 from vrrpd.movers import secrets
-from vrrpd.movers.base import UnauthenticatedError
+from vrrpd.movers.base import MoverError, OutcomeUnknownError, UnauthenticatedError, UnreachableError
 from vrrpd.movers.http.declared import Auth, Exchange
 from vrrpd.movers.http.service import Service, picked
 from vrrpd.proto.timers import SECOND
@@ -89,8 +89,8 @@ class Credentials:
         if self._auth is None:
             return
         now = trio.current_time()
-        if now < self._door.silent_until and self._auth.source.exchange is None:
-            await self.refresh()
+        if self._auth.lockout and self._auth.source.exchange is None:
+            await self.refresh()  # a secret that was changed is not to be found out by a refusal
         elif not self.header or now >= self._due:
             self.header, self._due = await self._fetched(self._auth)
 
@@ -139,15 +139,18 @@ class Credentials:
             MoverError: the service is to be left alone, or the secret cannot be read.
         """
         door = self._door
-        if self._auth is None or not self._auth.lockout or (door.open and self.header != door.refused):
+        if self._auth is None or not self._auth.lockout:
             yield
-            return
-        async with door.turn:
-            if self.header == door.refused:
-                await self.refresh()
-            self.check()
-            yield
-            door.open = True
+        elif door.open and self.header != door.refused:
+            with _opening(door):
+                yield
+        else:
+            async with door.turn:
+                if self.header == door.refused:
+                    await self.refresh()
+                self.check()
+                with _opening(door):
+                    yield
 
     async def _fetched(self, auth: Auth) -> tuple[dict[str, str], float]:
         """The header, and when it is to be fetched again."""
@@ -176,6 +179,19 @@ class Credentials:
             raise UnauthenticatedError(f"the answer holds no token at {exchange.pick!r}; correct 'pick'")
         self._service.hide("token", token)
         return token
+
+
+@contextmanager
+def _opening(door: Door) -> Generator[None]:
+    """Around a call: whatever is answered but 401 says that we were let in."""
+    try:
+        yield
+    except (UnauthenticatedError, UnreachableError, OutcomeUnknownError):
+        raise
+    except MoverError:
+        door.open = True
+        raise
+    door.open = True
 
 
 def _as_header(auth: Auth, secret: str) -> dict[str, str]:
