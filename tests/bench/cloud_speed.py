@@ -6,7 +6,7 @@ Two drivers take turns with the role, against the fake EC2 in a process of its o
 the role change to the acknowledged change, beside a bare keep-alive POST to the same fake, and beside the `aws` command
 where that is installed; the same over TLS with an emulated round trip, also after a minute without a change, and where
 the service closes connections that it hears nothing on; and how long the loop of the agent stood still while
-credentials were fetched and all was prepared. Times are milliseconds.
+credentials were fetched and all was prepared. Times are milliseconds. Exit status 1: a figure is worse than asked.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from ipaddress import ip_address
 from pathlib import Path
@@ -199,6 +199,25 @@ async def _stall(there: dict[str, Any]) -> float:
     return latest * 1000
 
 
+ASKED: Mapping[str, Callable[[dict[str, Any]], float]] = {
+    "median_ms": lambda found: min(5, 8 * found["bare_post_median_ms"]),
+    "p99_ms": lambda _: 20,
+    "away_median_ms": lambda found: found["rtt_ms"] + 15,
+    "away_after_a_minute_ms": lambda found: found["rtt_ms"] + 15,
+    "away_closed_by_the_service_median_ms": lambda found: 3 * found["rtt_ms"] + 30,
+    "stall_ms": lambda _: 20,
+}
+"""The most that a figure may be, which may depend on others of the same run."""
+TIMES_FASTER = 50
+
+
+def _missed(found: dict[str, Any]) -> list[str]:
+    """The figures that are worse than asked."""
+    missed = [name for name, most in ASKED.items() if found[name] > most(found)]
+    ratio = found["times_faster_than_the_command"]
+    return [*missed, *(["times_faster_than_the_command"] if ratio is not None and ratio < TIMES_FASTER else [])]
+
+
 def _percentile(values: list[float], percent: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * percent / 100))]
 
@@ -244,13 +263,18 @@ def main(changes: int, as_json: bool, directory: Path | None) -> None:
         trio.run(_serve, directory)
         return
     found = _measure(changes)
+    missed = _missed(found)
     if as_json:
-        click.echo(json.dumps(found, indent=2))
-        return
-    table = Table("what", "figure")
-    for key, value in found.items():
-        table.add_row(key.replace("_", " "), "-" if value is None else f"{value:g}")
-    Console().print(table)
+        click.echo(json.dumps({**found, "missed": missed}, indent=2))
+    else:
+        table = Table("what", "figure", "asked")
+        for key, value in found.items():
+            limit = f"{ASKED[key](found):g} at most" if key in ASKED else ""
+            limit = f"{TIMES_FASTER} at least" if key == "times_faster_than_the_command" else limit
+            style = "bold red" if key in missed else ""
+            table.add_row(key.replace("_", " "), "-" if value is None else f"{value:g}", limit, style=style)
+        Console().print(table)
+    sys.exit(1 if missed else 0)
 
 
 if __name__ == "__main__":
