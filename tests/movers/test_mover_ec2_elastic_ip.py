@@ -27,6 +27,8 @@ from vrrpd.movers.base import (
     UnreachableError,
     Who,
 )
+from vrrpd.movers.ec2 import credentials
+from vrrpd.movers.ec2.credentials import since_boot
 from vrrpd.movers.registry import KINDS
 
 KIND = "ec2-elastic-ip"
@@ -367,6 +369,18 @@ class TestWhatGoesWrong:
         with pytest.raises(UnavailableError):
             await mover.prepare()
         await mover.prepare()
+
+    async def test_a_clock_that_is_set_right_costs_no_call(self, ec2: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+        mover = ec2.make(KIND, **EIP)
+        ec2.fake.ahead = timedelta(minutes=20)
+        with pytest.raises(UnavailableError):
+            await mover.prepare()
+        await mover.prepare()
+        # Our clock is set 20 minutes forward; a test may set the other two back instead.
+        ec2.fake.ahead = timedelta()
+        monkeypatch.setattr(credentials, "since_boot", lambda: since_boot() - timedelta(minutes=20))
+        await mover.acquire(None)
+        assert ec2.fake.world.elastic["eipalloc-1"].card == "eni-11"
 
     async def test_without_botocore_it_is_said_what_to_install(
         self, ec2: Cloud, monkeypatch: pytest.MonkeyPatch

@@ -187,7 +187,7 @@ class Api:
     def _failure(self, call: Call, headers: Mapping[str, str], refusal: Refusal) -> MoverError:
         skew = _skew(headers)
         if refusal.code in refusals.CLOCK and abs(skew - self.credentials.skew) > _SKEWED:
-            self.credentials.skew = skew
+            self.credentials.correct(skew)
             if abs(skew) <= _SKEWED:
                 return UnavailableError("this node's clock was set since EC2 was asked last; it is asked again")
             off = f"{abs(skew.total_seconds()):.0f} s {'behind' if skew > timedelta() else 'ahead'}"

@@ -13,8 +13,9 @@ botocore is an extra (`vrrpd[aws]`): without it there is one clear sentence and 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import trio
@@ -39,15 +40,29 @@ def missing() -> str | None:
     return None if chain else "movers of EC2 need botocore, which is not installed; pip install 'vrrpd[aws]'"
 
 
+def since_boot() -> timedelta:
+    """A clock that nobody sets, and that goes on while the machine is suspended."""
+    return timedelta(microseconds=time.clock_gettime_ns(time.CLOCK_BOOTTIME) / 1000)
+
+
 class Credentials:
     """The credentials of this process."""
 
     def __init__(self) -> None:
-        self.skew = timedelta()
-        """How far AWS's clock is ahead of ours, where ours is so wrong that AWS refuses it."""
+        self._boot: datetime | None = None
+        """When this machine was started, as AWS's clock has it; None where ours was never refused."""
         self._chain = chain.Chain() if chain else None
         self._frozen: Any = None
         self._asking = trio.CapacityLimiter(1)  # a source that hangs keeps nobody else from a thread
+
+    @property
+    def skew(self) -> timedelta:
+        """How far AWS's clock is ahead of ours, where ours was so wrong that AWS refused it; none once it is set."""
+        return timedelta() if self._boot is None else self._boot + since_boot() - datetime.now(UTC)
+
+    def correct(self, skew: timedelta) -> None:
+        """From now on sign with the time of AWS, which is so far ahead of our clock, whatever is done to that clock."""
+        self._boot = datetime.now(UTC) + skew - since_boot()
 
     async def refresh(self) -> None:
         """Have credentials that are good for ten minutes at least.
