@@ -13,10 +13,8 @@ Needs no syslog: it logs to its own standard error, and every file of its own li
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import os
 import shlex
 import shutil
 import signal
@@ -138,14 +136,9 @@ class Keepalived(Agent):
         return "fault" if output.rfind("FAULT STATE") > output.rfind("BACKUP STATE") else "backup"
 
     def kill(self) -> None:
-        """SIGKILL the parent and its VRRP child; when the parent alone dies, the child leaves in the planned way."""
+        """SIGKILL the parent and its VRRP child in one step; a child that sees its parent die leaves as planned."""
         if self.process is not None:
-            child = self.node.directory / "vrrp.pid"
-            pid = int(child.read_text()) if child.exists() else None
-            self.process.signal(signal.SIGKILL)
-            if pid is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            self.process.signal(signal.SIGKILL, group=True)
             self.process.wait(5)
 
 
