@@ -20,6 +20,7 @@ from netns_lab.soak.blame import Stall, of_the_hypervisor
 from netns_lab.soak.run import Sample
 from netns_lab.soak.show import conclude, progress
 from netns_lab.soak.tally import Tally
+from netns_lab.soak.witness import share
 from tests.lab.histories import ADDRESS, MS
 
 
@@ -137,6 +138,13 @@ def test_a_disturbance_is_the_hypervisors_where_it_took_a_core_for_as_long_as_a_
     stalls = [Stall(1000 * MS, 29 * MS, 20 * MS), Stall(5000 * MS, 19 * MS, 19 * MS), Stall(9000 * MS, 29 * MS, 0)]
     times = [at * MS for at in (999, 1000, 1035, 1529, 1530, 5020, 9010)]
     assert of_the_hypervisor(times, stalls, 10 * MS) == [1000 * MS, 1035 * MS, 1529 * MS]
+
+
+def test_stolen_time_is_shared_by_the_stalls_that_it_was_counted_for() -> None:
+    stalls = [[0, 30 * MS, 0], [50 * MS, 10 * MS, 0]]
+    share(20 * MS, stalls)
+    assert [stolen for _, _, stolen in stalls] == [15 * MS, 5 * MS]
+    share(20 * MS, [])
 
 
 def test_each_disturbance_has_its_time() -> None:

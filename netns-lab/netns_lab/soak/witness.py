@@ -36,14 +36,19 @@ def _stolen(core: int) -> int:
     return int(columns[_STEAL]) * 1_000_000_000 // os.sysconf("SC_CLK_TCK") if len(columns) > _STEAL else 0
 
 
+def share(stolen: int, stalls: list[list[int]]) -> None:
+    """Give each stall its part of the stolen time, which the kernel counts at its next tick, so for several at once."""
+    together = sum(late for _, late, _ in stalls)
+    for stall in stalls:
+        stall[2] = stolen * stall[1] // together
+
+
 def watch(core: int, priority: int) -> None:
     """Watch a core until standard input ends, then report."""
     os.sched_setaffinity(0, {core})
     take_real_time(priority)
     stalls: list[list[int]] = []
-    fresh: list[
-        list[int]
-    ] = []  # of which it is not known yet how much was stolen: the kernel counts that at its next tick
+    fresh: list[list[int]] = []  # of which it is not known yet how much was stolen
     longest = 0
     stolen = _stolen(core)
     due = looked = time.monotonic_ns() + _PACE_NS
@@ -57,8 +62,7 @@ def watch(core: int, priority: int) -> None:
             looked = now
         elif now > looked + _LOOK_NS:
             before, stolen = stolen, _stolen(core)
-            for stall in fresh:
-                stall[2] = stolen - before
+            share(stolen - before, fresh)
             fresh, looked = [], now
         due = now + _PACE_NS
     found = {"core": core, "above": priority == ABOVE, "longest_ns": longest, "stalls": stalls}
