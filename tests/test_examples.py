@@ -1,6 +1,5 @@
 """Every example is a complete, right file, and says in its comments what it does."""
 
-from collections.abc import Mapping, Sequence
 from functools import partial
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from pathlib import Path
@@ -13,7 +12,6 @@ from vrrpd.checks.registry import KINDS, build
 from vrrpd.config import AgentSpec, HostAddress, HostFacts, load, resolve
 from vrrpd.config.routers import routers
 from vrrpd.config.simulate import failures
-from vrrpd.errands import Finished
 from vrrpd.kinds import kinds, mover
 from vrrpd.movers.registry import MODULES
 
@@ -22,16 +20,8 @@ _EXAMPLES = sorted(_FOLDER.glob("*.yaml"))
 _INTERFACES = {"10.0.0.": "eth0", "192.0.2.": "eth0", "fd00::": "eth0", "10.1.0.": "eth1", "fd00:1::": "eth1"}
 
 
-class _Machine:
+class _Machine(Bare):
     """What a check of an example would use, if it were asked to do something."""
-
-    async def run(
-        self, argv: Sequence[str], *, user: str | None = None, environment: Mapping[str, str] | None = None
-    ) -> Finished:
-        raise NotImplementedError(argv, user, environment)
-
-    async def open(self, path: str) -> int:
-        raise NotImplementedError(path)
 
     def carrier(self, interface: str) -> str | None:
         raise NotImplementedError(interface)

@@ -11,7 +11,6 @@ credentials were fetched and all was prepared. Times are milliseconds. Exit stat
 
 from __future__ import annotations
 
-import http.client
 import json
 import logging
 import os
@@ -28,7 +27,6 @@ from pathlib import Path
 from random import Random
 from shutil import which
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 import trio
@@ -40,7 +38,7 @@ from rich.table import Table
 from netns_lab.cloud.ec2 import FakeEc2
 from netns_lab.cloud.proxy import FaultProxy
 from netns_lab.cloud.world import World
-from tests.movers.ec2_nodes import NODES, build, host
+from tests.movers.ec2_nodes import NODES, bare_posts, build, host
 from vrrpd.daemon import SWITCH_S
 from vrrpd.movers.contention import Ranks
 from vrrpd.movers.driver import MoverDriver
@@ -150,20 +148,6 @@ async def _take_turns(
         return found
 
 
-def _bare_posts(url: str, count: int) -> list[float]:
-    where = urlsplit(url)
-    connection = http.client.HTTPConnection(where.hostname or "", where.port)
-    found: list[float] = []
-    for _ in range(count):
-        began = time.perf_counter()
-        connection.request("POST", "/", b"Action=AssociateAddress", {"Authorization": "none"})
-        connection.getresponse().read()
-        found.append((time.perf_counter() - began) * 1000)
-        time.sleep(0.01)
-    connection.close()
-    return found
-
-
 def _commands(url: str) -> list[float]:
     """The `aws` command doing the same; empty where there is none."""
     if which("aws") is None:
@@ -230,7 +214,7 @@ def _measure(changes: int) -> dict[str, Any]:
         sys.setswitchinterval(SWITCH_S)
         build(KIND, {"allocation_id": "eipalloc-1", **near}, host())  # an agent imports it before its loop turns
         stall = trio.run(_stall, there)
-        floor = _bare_posts(there["near"], changes)
+        floor = [seconds * 1000 for seconds in bare_posts(there["near"], changes)]
         ours = trio.run(_take_turns, there, near, changes, "near")
         away = trio.run(_take_turns, there, far, max(changes // 2, 5), f"{RTT_S * 1000:g} ms away")
         quiet = trio.run(_take_turns, there, far, 1, "after a minute", QUIET_S)

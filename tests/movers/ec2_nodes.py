@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
+import time
 from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -34,6 +37,20 @@ def host(node: str = "n1", *, shared: Sequence[str] = (), card: str | None = Non
         peers=peers,
         interface=lambda: interface,
     )
+
+
+def bare_posts(url: str, count: int) -> list[float]:
+    """How long bare requests take, ready to be sent, on one connection; seconds each."""
+    where = urlsplit(url)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port)
+    found: list[float] = []
+    for _ in range(count):
+        started = time.perf_counter()
+        connection.request("POST", "/", b"Action=AssociateAddress", {"Authorization": "none"})
+        connection.getresponse().read()
+        found.append(time.perf_counter() - started)
+    connection.close()
+    return found
 
 
 def _address(text: str) -> Address:

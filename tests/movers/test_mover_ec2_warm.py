@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import ssl
@@ -12,15 +11,13 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import trio
 import trustme
 
-from netns_lab.cloud.ec2 import FakeEc2
 from netns_lab.cloud.proxy import FaultProxy
-from tests.movers.ec2_nodes import Cloud
+from tests.movers.ec2_nodes import Cloud, bare_posts
 
 KIND = "ec2-elastic-ip"
 RTT = 0.1
@@ -36,22 +33,8 @@ async def test_it_takes_a_few_times_what_a_bare_post_takes(ec2: Cloud) -> None:
         await mover.acquire(None)
         ours.append(time.perf_counter() - started)
         assert [one.action for one in ec2.fake.requests[asked:]] == ["AssociateAddress"]
-    floor = await trio.to_thread.run_sync(_bare_posts, ec2.fake, 50)
+    floor = await trio.to_thread.run_sync(bare_posts, ec2.fake.url, 50)
     assert statistics.median(ours) <= 8 * statistics.median(floor)
-
-
-def _bare_posts(fake: FakeEc2, count: int) -> list[float]:
-    """The times of requests that are ready to be sent, on one connection."""
-    where = urlsplit(fake.url)
-    connection = http.client.HTTPConnection(where.hostname or "", where.port)
-    found: list[float] = []
-    for _ in range(count):
-        started = time.perf_counter()
-        connection.request("POST", "/", b"Action=AssociateAddress", {"Authorization": "none"})
-        connection.getresponse().read()
-        found.append(time.perf_counter() - started)
-    connection.close()
-    return found
 
 
 @pytest.fixture(scope="module")

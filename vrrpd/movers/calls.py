@@ -109,19 +109,12 @@ class Calls:
         except MoverError:
             return None
 
-    async def sees_it(self) -> bool | None:
-        """Whether this host sees it by itself; None where it cannot tell, ever. Trouble with that says nothing."""
+    async def sees_it(self, *, in_doubt: bool) -> bool | None:
+        """Whether this host sees it by itself; None where it cannot tell, ever; `in_doubt` where that failed."""
         try:
             return await self._within(self._timeout_s, self._mover.local_verify)
         except MoverError:
-            return True
-
-    async def is_seen_here(self) -> bool:
-        """Whether this host is certain by itself that it is here."""
-        try:
-            return await self._within(self._timeout_s, self._mover.local_verify) is True
-        except MoverError:
-            return False
+            return in_doubt
 
     async def change(self, seen: Holder | None) -> None:
         """Send the change, once; raises `MoverError`. Nothing is sent where `look` tells that the role has gone."""

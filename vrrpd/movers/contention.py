@@ -66,13 +66,13 @@ class Ranks:
         name = holder.peer or ""
         if holder.who is not Who.PEER or name not in self.peers:
             return False
-        filed, address = self.peers[name]
+        filed, _ = self.peers[name]
         said = self.heard(name)
         theirs = filed if said is None else said
         if theirs == 0:
             return False
         # Where neither node knows the other's priority, both have to go by what both know.
-        return (priority if theirs is None else theirs, int(address)) > self.mine(priority)
+        return self.of(name, priority if theirs is None else theirs) > self.mine(priority)
 
 
 class Proof:

@@ -422,7 +422,7 @@ class MoverDriver:
 
     async def _look_locally(self) -> None:
         """Ask this host; where it does not see the thing, the service is asked next."""
-        here = await self._calls.sees_it()
+        here = await self._calls.sees_it(in_doubt=True)
         self._looks.asked_locally(trio.current_time())
         if here is None:
             self._looks.never_locally()

@@ -56,7 +56,7 @@ class FirstLook:
             self._failed = (self._failed + 1) % _ATTEMPTS if uncertain else 0
             if not self.owed:
                 return None
-            if not await self._calls.is_seen_here():
+            if not await self._calls.sees_it(in_doubt=False):
                 raise
             holder = Holder(Who.ME)
         self._failed = 0

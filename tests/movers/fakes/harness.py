@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,27 +12,23 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from tests.movers.bare import bare_host
+from tests.movers.bare import Bare, bare_host
 from tests.movers.fakes.providers import Provider
 from tests.movers.fakes.server import Server, serving
 from vrrpd.config.spec import PeerSpec
-from vrrpd.errands import CannotStartError, Finished
+from vrrpd.errands import CannotStartError
 from vrrpd.movers.base import Host
 from vrrpd.movers.http.declared import Api, HttpCommon
 from vrrpd.movers.http.engine import HttpMover
 from vrrpd.movers.http.presets import KINDS, Preset
 
 
-class Opener:
+class Opener(Bare):
     """Opens files that the agent may not open itself."""
 
     def __init__(self, files: Mapping[str, int]) -> None:
+        super().__init__()
         self._files = files
-
-    async def run(
-        self, argv: Sequence[str], *, user: str | None = None, environment: Mapping[str, str] | None = None
-    ) -> Finished:
-        raise NotImplementedError(argv, user, environment)
 
     async def open(self, path: str) -> int:
         if path not in self._files:
