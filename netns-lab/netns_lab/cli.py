@@ -13,7 +13,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -23,9 +24,13 @@ from rich.table import Table
 
 from netns_lab import compare, helper, keeper
 from netns_lab.agents.registry import AGENTS, agent_class
+from netns_lab.bench.case import Case
+from netns_lab.bench.run import ALL_CASES, KEY_CASES, Benchmark
+from netns_lab.bench.show import plot
+from netns_lab.bench.show import show as show_benchmark
 from netns_lab.demo import demonstrate
 from netns_lab.errors import CannotRunError, LabError
-from netns_lab.expressions import SECOND, parse_duration
+from netns_lab.expressions import MS, SECOND, parse_duration
 from netns_lab.faults.registry import FAULTS
 from netns_lab.judges.base import Outcome
 from netns_lab.kernel import require_root
@@ -45,6 +50,13 @@ _agent = click.option(
 _set = click.option(
     "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting, as interval=100ms or nodes=5."
 )
+_BENCH_EXAMPLES = """\b
+Examples:
+  netns-lab bench                                     1 x 10 ms, 200 x 100 ms, 1000 x 1 s
+  netns-lab bench --routers 1 --interval 10ms --loaded
+  netns-lab bench --routers 200 --interval 100ms --peers 2 --hmac --runs 3
+  netns-lab bench --all --json bench.json --plot bench.svg
+"""
 _lab = click.option("--lab", "run_id", help="Which lab, where several are up.")
 
 
@@ -144,6 +156,66 @@ def soak(duration: str, interval: str, kind: str, changes: Sequence[str], json_f
             conclude(_CONSOLE, one.report)
             _tell(f"written to {file}")
     sys.exit(0 if one.passed else 1)
+
+
+@group.command(epilog=_BENCH_EXAMPLES)
+@click.option("--all", "everything", is_flag=True, help="Every case; by default three of them.")
+@click.option("--routers", type=click.IntRange(1, 4000), help="A case of your own: virtual routers.  [default: 1]")
+@click.option("--interval", help="Of your own case: between two adverts, 10ms to 40s.  [default: 1s]")
+@click.option("--peers", type=click.IntRange(1, 16), help="Of your own case: destinations in unicast.  [default: 1]")
+@click.option("--multicast", is_flag=True, help="Of your own case: multicast.")
+@click.option("--hmac", is_flag=True, help="Of your own case: signed adverts.")
+@click.option("--loaded", is_flag=True, help="Ordinary programs keep every core busy.")
+@click.option("--runs", type=click.IntRange(1, 99), default=5, show_default=True, help="Measure each so often.")
+@click.option("--for", "duration", default="10s", show_default=True, help="How long each pass of a measurement lasts.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures as one JSON object.")
+@click.option("--plot", "plot_file", type=click.Path(path_type=Path), help="Draw them; .svg, .png or .pdf.")
+def bench(
+    *,
+    everything: bool,
+    loaded: bool,
+    runs: int,
+    duration: str,
+    json_file: Path | None,
+    plot_file: Path | None,
+    **own: Any,
+) -> None:
+    """Measure what the agent costs, how late it is and how far it scales, with keepalived beside it.
+
+    Each measurement takes 40 seconds; the default is half an hour, --all three hours. Have no other work on the
+    machine. Exit status 1 where vrrpd did not get through a case.
+    """
+    require_root()
+    one = Benchmark(_cases(own, everything=everything, loaded=loaded), runs, _duration(duration) / SECOND)
+    try:
+        with advancing(_CONSOLE, one.steps) as (tell, advance):
+            one.run(tell, advance)
+    finally:
+        show_benchmark(_CONSOLE, one.report)
+        if json_file is not None:
+            json_file.write_text(json.dumps(one.report, indent=1) + "\n")
+    if plot_file is not None:
+        plot(one.report, plot_file)
+    sys.exit(0 if one.passed else 1)
+
+
+def _cases(own: Mapping[str, Any], *, everything: bool, loaded: bool) -> list[Case]:
+    """The cases that the options of `bench` ask for."""
+    if any(own.values()) and everything:
+        raise click.UsageError("say --all, or a case of your own")
+    cases = [_own_case(**own)] if any(own.values()) else ALL_CASES if everything else KEY_CASES
+    return list(dict.fromkeys(replace(case, loaded=loaded or case.loaded) for case in cases))
+
+
+def _own_case(*, routers: int | None, interval: str | None, peers: int | None, multicast: bool, hmac: bool) -> Case:
+    """The case that is put together by hand."""
+    if multicast and peers:
+        raise click.UsageError("--multicast reaches every node at once; leave --peers away")
+    interval_ms, rest = divmod(_duration(interval or "1s"), MS)
+    if rest or interval_ms % 10 or not 10 <= interval_ms <= 40_000:
+        raise click.UsageError("--interval: steps of 10ms, up to 40s")  # centiseconds in 12 bits, RFC 9568 5.2.7
+    transport = "multicast" if multicast else "unicast"
+    return Case(routers or 1, interval_ms, peers or 1, transport, signed=hmac)
 
 
 @group.command()

@@ -214,11 +214,18 @@ class Node:
             return None
         return {**os.environ, "PYTHONPATH": str(_CLOCK), "NETNS_LAB_CLOCK": str(self.directory / "clock")}
 
-    def kill_all(self) -> None:
-        """End everything that the lab started here at once, as a power cut does."""
+    def kill_all(self, timeout: float = 5) -> None:
+        """End everything that the lab started here at once, as a power cut does.
+
+        Args:
+            timeout: seconds; the kernel takes its time to close thousands of sockets.
+
+        Raises:
+            LabError: one has not ended by then.
+        """
         for process in self._started:
             process.signal(signal.SIGKILL, group=True)
         for process in self._started:
-            process.wait(5)
+            process.wait(timeout)
         self._started.clear()
         self.processes.clear()

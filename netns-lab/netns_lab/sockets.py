@@ -24,6 +24,8 @@ from netns_lab.packets import compile_filter
 _SO_ATTACH_FILTER = 26
 _SO_TIMESTAMPNS = 35
 _SO_RCVBUFFORCE = 33
+_SOL_PACKET = 263
+_PACKET_STATISTICS = 6
 _ETH_P_ALL = 3
 _BUFFER = 8 << 20
 
@@ -113,6 +115,12 @@ def read_packets(opened: socket.socket, size: int = 2048) -> Iterator[Packet]:
         seconds, nanoseconds = struct.unpack("qq", ancillary[0][2][:16])
         wall = seconds * 1_000_000_000 + nanoseconds
         yield Packet(wall + wall_to_monotonic, wall, sender[0], frame)
+
+
+def lost_packets(opened: socket.socket) -> int:
+    """How many frames a packet socket had to drop since it was last asked, because nobody read them in time."""
+    _, drops = struct.unpack("II", opened.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))  # struct tpacket_stats
+    return drops
 
 
 def kernel_events() -> socket.socket:
