@@ -100,6 +100,7 @@ def test_the_complete_file_of_the_manual_becomes_one_virtual_router(file_of: Fil
             version=3,
             priority=250,
             interval=200 * MS,
+            phase=150 * MS,
             addresses=(ip_address("10.0.0.100"),),
             unicast=True,
             peers=(lb2, lb3),
@@ -589,3 +590,16 @@ def test_this_host_is_asked_whether_it_has_what_its_checks_need(file_of: FileOf)
         resolve(file, LB1, None, inspect)
     assert examine(file, host("eth0=192.0.2.1/24"), inspect=inspect).mistakes == (), "a desk is none of the nodes"
     assert examine(file, LB1).mistakes == ()
+
+
+def test_the_routers_of_a_host_speak_in_bursts_and_other_nodes_between_them(file_of: FileOf) -> None:
+    """Four bursts in 200 ms: one interval has room for many routers, and two hosts never speak at once."""
+    routers = "".join(f"  r{n}: {{vrid: {n}, addresses: [10.0.1.{n}], advert_interval: 200ms}}\n" for n in range(1, 9))
+    file = file_of(f"nodes: {{lb1: 10.0.0.11, lb2: 10.0.0.12}}\nrouters:\n{routers}")
+    spec = resolve(file, LB1)
+    phases = [router.members[0].settings.phase for router in spec.routers]
+    assert phases == [50 * MS, 100 * MS, 150 * MS, 0] * 2
+    other = resolve(file, LB1, "lb2")
+    assert [router.members[0].settings.phase for router in other.routers] == [
+        p + 25 * MS for p in phases if p is not None
+    ]

@@ -109,9 +109,8 @@ def packets(data: bytes) -> None:
             assert passes(sieve(outline(settings.family, [settings])), datagram), (
                 "the kernel would have kept it from us"
             )
-    info = b"\x03\0\0\0" + 2 * ME.packed
-    STACKS[Family.IPV4].datagram(data, [(0, 8, info), (0, 2, data[:4]), (41, 50, data[:20])], "10.0.0.1", 3)
-    STACKS[Family.IPV6].datagram(data, [(41, 50, data[:20]), (41, 52, data[:4])], "fe80::1", 3)
+    STACKS[Family.IPV4].datagram((data, "", ()), 3)
+    STACKS[Family.IPV6].datagram((data, "fe80::1", ((41, 50, data[:20]), (41, 52, data[:4]))), 3)
 
 
 def conversation(data: bytes) -> None:

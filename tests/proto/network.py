@@ -356,7 +356,7 @@ class Agent(Host):
 
     def tick(self) -> list[Asked]:
         asked = self.group.tick(self.clock)
-        if self.drain is Drain.ASK and self.group.members[0].drain is Drain.NO:
+        if self.drain is Drain.ASK and self.group.members[0].standing.drain is Drain.NO:
             self.drain = Drain.NO  # nobody else would have served
             wish = Adjust(self.priority, self.healthy, "not drained", self.drain)
             asked += self.group.adjust(0, wish, self.clock)
@@ -366,7 +366,7 @@ class Agent(Host):
         return self.group.deadline
 
     def datagrams(self, link: int, priority: int) -> list[tuple[Address, bytes]]:
-        return self.group.members[link].datagrams(priority, self.instant)
+        return self.group.members[link].encoder.datagrams(priority, self.instant)
 
     def judge(self, link: int, packet: Datagram) -> Accepted | Drop:
         keys = self.group.members[link].authenticator

@@ -139,7 +139,7 @@ def test_what_we_send_a_peer_with_the_same_keys_accepts(settings: Settings) -> N
     assert router.source is not None
     theirs = replace(settings, peers=(router.source,)) if settings.unicast else settings
 
-    for destination, payload in router.datagrams(240, at(0)):
+    for destination, payload in router.encoder.datagrams(240, at(0)):
         packet = Datagram(payload, router.source, destination, 255)
         keys = authenticator(theirs)
         assert isinstance(validate(packet, theirs, (), partial(keys.judge, at=at(0.1))), Accepted)
@@ -147,7 +147,7 @@ def test_what_we_send_a_peer_with_the_same_keys_accepts(settings: Settings) -> N
 
 def test_version_2_keeps_its_eight_bytes_of_zeros_before_the_trailer() -> None:
     router = router_in(ACTIVE, replace(V2, auth=HMAC))
-    ((_, payload), *_) = router.datagrams(240, at(0))
+    ((_, payload), *_) = router.encoder.datagrams(240, at(0))
 
     assert len(payload) == 8 + 4 + 8 + 28
     assert payload[12:20] == bytes(8)
@@ -155,7 +155,7 @@ def test_version_2_keeps_its_eight_bytes_of_zeros_before_the_trailer() -> None:
 
 
 def test_an_advertisement_is_signed_once_for_all_peers() -> None:
-    (_, one), (_, other) = router_in(ACTIVE, SIGNED).datagrams(240, at(0))
+    (_, one), (_, other) = router_in(ACTIVE, SIGNED).encoder.datagrams(240, at(0))
 
     assert one[-28:] == other[-28:]
     assert one[6:8] != other[6:8]
@@ -251,7 +251,7 @@ def test_a_clock_that_goes_far_back_is_followed_by_time_and_not_by_number() -> N
 )
 def test_each_mode_signs_and_demands_what_it_says(mode: Mode, signs: bool, verdict: Reason | str) -> None:
     settings = replace(SIGNED, auth=replace(HMAC, mode=mode))
-    ((_, payload), *_) = router_in(ACTIVE, settings).datagrams(240, at(0))
+    ((_, payload), *_) = router_in(ACTIVE, settings).encoder.datagrams(240, at(0))
 
     assert (len(payload) == 12 + 28) is signs
     assert judged(authenticator(settings), unsigned(), at(0), settings) == verdict
@@ -264,7 +264,7 @@ def test_every_step_of_the_rollout_is_understood_by_the_step_before_and_after() 
     for one, next_one in pairwise(steps):
         for sender, receiver in ((one, next_one), (next_one, one)):
             router = router_in(ACTIVE, replace(sender, peers=(LOWER, HIGHER)))
-            ((destination, payload), *_) = router.datagrams(240, at(0))
+            ((destination, payload), *_) = router.encoder.datagrams(240, at(0))
             keys = Authenticator.of(receiver)
             prove = partial(keys.judge, at=at(0)) if keys else None
             packet = Datagram(payload, ME, destination, 255)
@@ -292,7 +292,7 @@ def test_a_router_with_keys_is_never_asked_without_them() -> None:
     with pytest.raises(AssertionError, match="unproven"):
         validate(signed(number(0)), SIGNED, (ME,))
     with pytest.raises(AssertionError, match="says when"):
-        router_in(ACTIVE, SIGNED).datagrams(240)
+        router_in(ACTIVE, SIGNED).encoder.datagrams(240)
 
 
 # ---------------------------------------------------------------- the order of the checks
@@ -545,7 +545,7 @@ def test_no_secret_shows() -> None:
 
 def test_a_password_goes_out_as_rfc_2338_has_it_and_is_asked_for() -> None:
     settings = replace(V2, auth=Password(Secret(b"secret")))
-    ((_, payload), *_) = router_in(ACTIVE, settings).datagrams(240)
+    ((_, payload), *_) = router_in(ACTIVE, settings).encoder.datagrams(240)
     packet = Datagram(payload, HIGHER, ME, 255)
 
     assert payload[4] == 1

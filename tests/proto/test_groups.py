@@ -81,7 +81,7 @@ def test_one_member_that_is_well_again_does_not_heal_the_others() -> None:
     group.adjust(V4, Adjust(240, healthy=False, reason="web failed"), 1)
     group.adjust(V6, Adjust(240, healthy=True, reason="dns passed"), 2)
 
-    assert not group.members[V6].healthy
+    assert not group.members[V6].standing.healthy
 
 
 # ---------------------------------------------------------------- one role

@@ -34,7 +34,7 @@ from vrrpd.proto.events import Startup, Tick
 from vrrpd.proto.packet import Advertisement, Dialect, decode, encode, internet_checksum
 from vrrpd.proto.router import VirtualRouter
 from vrrpd.proto.settings import OWNER, Family, Settings
-from vrrpd.proto.states import Active, Backup, Initialize
+from vrrpd.proto.states import Active, Backup, Initialize, active_of
 from vrrpd.proto.timers import CENTISECOND, SECOND, skew_time
 from vrrpd.proto.validate import Accepted, Drop, Reason, validate
 
@@ -171,7 +171,7 @@ def test_a_node_that_is_out_still_knows_who_is_active() -> None:
 
     router.handle(heard(250, LOWER), NOW + 1)
 
-    assert router.active_address == LOWER
+    assert active_of(router.state, router.source) == LOWER
 
 
 def test_our_own_packet_from_a_loop_at_equal_priority_does_not_demote_us() -> None:

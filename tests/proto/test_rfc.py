@@ -60,11 +60,11 @@ def message(settings: Settings = MULTICAST) -> bytearray:
 
 
 def test_5_1_1_2_advertisements_go_to_224_0_0_18() -> None:
-    assert [to for to, _ in router_in(ACTIVE, MULTICAST).datagrams(240)] == [GROUP_V4]
+    assert [to for to, _ in router_in(ACTIVE, MULTICAST).encoder.datagrams(240)] == [GROUP_V4]
 
 
 def test_5_1_2_2_advertisements_go_to_ff02_12() -> None:
-    assert [to for to, _ in router_in(ACTIVE, MULTICAST6).datagrams(240)] == [GROUP_V6]
+    assert [to for to, _ in router_in(ACTIVE, MULTICAST6).encoder.datagrams(240)] == [GROUP_V6]
 
 
 @pytest.mark.parametrize("settings", [MULTICAST, MULTICAST6], ids=["5.1.1.3", "5.1.2.3"])
@@ -76,7 +76,7 @@ def test_5_1_a_ttl_or_hop_limit_below_255_must_be_discarded(settings: Settings) 
 
 
 def test_deviation_from_5_1_unicast_copies_go_to_every_peer_with_a_checksum_each() -> None:
-    copies = router_in(ACTIVE).datagrams(240)
+    copies = router_in(ACTIVE).encoder.datagrams(240)
 
     assert [to for to, _ in copies] == [LOWER, HIGHER]
     assert copies[0][1] != copies[1][1]
@@ -87,7 +87,7 @@ def test_deviation_from_5_1_unicast_copies_go_to_every_peer_with_a_checksum_each
 
 @pytest.mark.parametrize("settings", [MULTICAST, V2])
 def test_5_2_1_the_version_is_the_configured_one(settings: Settings) -> None:
-    ((_, payload), *_) = router_in(ACTIVE, settings).datagrams(240)
+    ((_, payload), *_) = router_in(ACTIVE, settings).encoder.datagrams(240)
 
     assert payload[0] >> 4 == settings.version
 
@@ -108,14 +108,14 @@ def test_5_2_4_a_backup_says_a_priority_from_1_to_254(priority: int) -> None:
     router = router_in(ACTIVE, replace(DEFAULT, priority=priority))
 
     assert router.handle(Tick(), NOW + SECOND) == [SendAdvert(priority)]
-    assert decode(router.datagrams(priority)[0][1], Family.IPV4).priority == priority
+    assert decode(router.encoder.datagrams(priority)[0][1], Family.IPV4).priority == priority
 
 
 def test_5_2_4_priority_0_says_that_the_active_stops() -> None:
     router = router_in(ACTIVE)
 
     assert SendAdvert(0) in router.handle(Leave("agent stops"), NOW)
-    assert decode(router.datagrams(0)[0][1], Family.IPV4).priority == 0
+    assert decode(router.encoder.datagrams(0)[0][1], Family.IPV4).priority == 0
 
 
 def test_5_2_5_erratum_8299_an_advertisement_without_addresses_must_be_ignored() -> None:
@@ -143,7 +143,7 @@ def test_5_2_7_erratum_8301_an_interval_of_zero_is_refused() -> None:
 
 @pytest.mark.parametrize("interval", [ms(10), ms(990), ms(40950)])
 def test_5_2_7_the_interval_on_the_wire_is_in_centiseconds(interval: int) -> None:
-    ((_, payload),) = router_in(ACTIVE, replace(MULTICAST, interval=interval)).datagrams(240)
+    ((_, payload),) = router_in(ACTIVE, replace(MULTICAST, interval=interval)).encoder.datagrams(240)
 
     assert (payload[4] << 8 | payload[5]) * ms(10) == interval
 
@@ -151,19 +151,19 @@ def test_5_2_7_the_interval_on_the_wire_is_in_centiseconds(interval: int) -> Non
 def test_5_2_8_the_ipv4_checksum_of_the_message_alone_is_accepted_and_can_be_chosen() -> None:
     assert verdict(bytes(message())) == "accepted"
 
-    ((_, payload),) = router_in(ACTIVE, replace(MULTICAST, checksum=Checksum.RFC9568)).datagrams(240)
+    ((_, payload),) = router_in(ACTIVE, replace(MULTICAST, checksum=Checksum.RFC9568)).encoder.datagrams(240)
     assert internet_checksum(payload) == 0
 
 
 def test_deviation_from_5_2_8_the_pseudo_header_of_5798_is_sent_until_a_peer_speaks_otherwise() -> None:
     router = router_in(BACKUP)
     spoken = [encode(advert(240), ME, HIGHER, dialect) for dialect in (Dialect.PSEUDO, Dialect.MESSAGE)]
-    assert router.datagrams(240)[1][1] == spoken[0]
+    assert router.encoder.datagrams(240)[1][1] == spoken[0]
 
     router.handle(heard(250, HIGHER, dialect=Dialect.MESSAGE), NOW)
 
-    assert router.datagrams(240)[1][1] == spoken[1]
-    assert router.datagrams(240)[0][1] == encode(advert(240), ME, LOWER, Dialect.PSEUDO)
+    assert router.encoder.datagrams(240)[1][1] == spoken[1]
+    assert router.encoder.datagrams(240)[0][1] == encode(advert(240), ME, LOWER, Dialect.PSEUDO)
 
 
 def test_deviation_from_5_2_8_a_group_is_answered_in_the_dialect_that_was_last_heard_on_it() -> None:
@@ -171,25 +171,25 @@ def test_deviation_from_5_2_8_a_group_is_answered_in_the_dialect_that_was_last_h
 
     router.handle(heard(250, HIGHER, dialect=Dialect.MESSAGE), NOW)
 
-    assert router.datagrams(240) == [(GROUP_V4, encode(advert(240), ME, GROUP_V4, Dialect.MESSAGE))]
+    assert router.encoder.datagrams(240) == [(GROUP_V4, encode(advert(240), ME, GROUP_V4, Dialect.MESSAGE))]
 
 
 def test_5798_5_2_8_the_pseudo_header_can_be_chosen_for_good() -> None:
     router = router_in(BACKUP, replace(DEFAULT, checksum=Checksum.RFC5798))
     router.handle(heard(250, HIGHER, dialect=Dialect.MESSAGE), NOW)
 
-    assert router.datagrams(240)[1][1] == encode(advert(240), ME, HIGHER, Dialect.PSEUDO)
+    assert router.encoder.datagrams(240)[1][1] == encode(advert(240), ME, HIGHER, Dialect.PSEUDO)
 
 
 def test_5_2_9_the_addresses_are_sent_in_the_configured_order() -> None:
     addresses = (IPv4Address("10.0.0.101"), SHARED, IPv4Address("10.0.0.7"))
     router = router_in(ACTIVE, replace(DEFAULT, addresses=addresses))
 
-    assert decode(router.datagrams(240)[0][1], Family.IPV4).addresses == addresses
+    assert decode(router.encoder.datagrams(240)[0][1], Family.IPV4).addresses == addresses
 
 
 def test_5_2_9_ipv6_advertises_ipv6_addresses_alone() -> None:
-    assert decode(router_in(ACTIVE, MULTICAST6).datagrams(240)[0][1], Family.IPV6).addresses == (SHARED6,)
+    assert decode(router_in(ACTIVE, MULTICAST6).encoder.datagrams(240)[0][1], Family.IPV6).addresses == (SHARED6,)
 
 
 # ---------------------------------------------------------------- 6.1 parameters
@@ -331,7 +331,7 @@ def test_6_4_3_the_bytes_of_the_last_priority_0_can_still_be_had_after_the_shutd
     router = router_in(ACTIVE)
     router.handle(Shutdown("interface lost"), NOW)
 
-    assert [decode(payload, Family.IPV4).priority for _, payload in router.datagrams(0)] == [0, 0]
+    assert [decode(payload, Family.IPV4).priority for _, payload in router.encoder.datagrams(0)] == [0, 0]
 
 
 def test_6_4_3_the_advert_timer_sends_and_starts_again() -> None:
@@ -454,7 +454,7 @@ def test_7_1_another_interval_or_list_of_addresses_is_no_reason_to_discard() -> 
 def test_7_2_the_fields_come_from_the_configuration() -> None:
     router = router_in(ACTIVE)
 
-    said = decode(router.datagrams(router.effective_priority)[0][1], Family.IPV4)
+    said = decode(router.encoder.datagrams(router.effective_priority)[0][1], Family.IPV4)
 
     assert said == advert(240)
 

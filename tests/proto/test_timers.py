@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.proto.builders import ms
-from vrrpd.proto.timers import CENTISECOND, SECOND, active_down_interval, skew_time
+from vrrpd.proto.timers import CENTISECOND, SECOND, active_down_interval, next_advert, skew_time
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,19 @@ def test_a_higher_priority_is_always_sooner_and_never_immediate(version: int, pr
     interval = centiseconds * CENTISECOND
 
     assert 0 < skew_time(version, priority + 1, interval) < skew_time(version, priority, interval)
+
+
+def test_an_advertisement_follows_the_last_one_after_an_interval() -> None:
+    assert next_advert(ms(1234), SECOND, None) == ms(2234)
+    assert next_advert(ms(2200), SECOND, ms(200)) == ms(3200)
+
+
+@given(start=st.integers(0, 10**12), phase=st.integers(0, SECOND - 1))
+def test_advertisements_fall_into_step_within_ten_and_never_come_late(start: int, phase: int) -> None:
+    times = [start]
+    for _ in range(12):
+        times.append(next_advert(times[-1], SECOND, phase))
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert all(SECOND * 9 // 10 <= gap <= SECOND for gap in gaps)
+    assert gaps[-2:] == [SECOND, SECOND]
+    assert times[-1] % SECOND == phase

@@ -12,6 +12,7 @@ Must not do: look at the host by itself, or judge again what `lint_file` judges 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vrrpd.config.file import Report
@@ -24,9 +25,12 @@ from vrrpd.config.tree import Path
 from vrrpd.config.words import listed, quote
 from vrrpd.proto.credentials import Auth, Hmac, Password, Secret
 from vrrpd.proto.settings import Address, Family, Settings
-from vrrpd.proto.timers import SECOND
+from vrrpd.proto.timers import MS, SECOND
 
 _GLOBAL, _LINK = 0, 253  # scopes of rtnetlink(7)
+
+_BURSTS_EVERY = 50 * MS
+"""The virtual routers of a host that have one interval speak in bursts, so long apart."""
 
 TO_WAIT = "name the node (--node, 'node') to wait for it"
 """What to do about something that DHCP or another daemon has not brought yet."""
@@ -145,6 +149,7 @@ class Builder:
             version=keys.version,
             priority=own_priority,
             interval=keys.advert_interval,
+            phase=_phase(keys.vrid, keys.advert_interval, list(router.nodes), node),
             addresses=router.advertised(family),
             unicast=unicast,
             peers=router.peers(node, family) if unicast else (),
@@ -307,3 +312,10 @@ def _names(router: Router, family: Family) -> dict[Address, str]:
             return {}
         names.update(dict.fromkeys(own, node))
     return names
+
+
+def _phase(vrid: int, interval: int, nodes: Sequence[str], node: str) -> int:
+    """Where in an interval a virtual router speaks, both in nanoseconds; other nodes do so between our bursts."""
+    bursts = max(1, interval // _BURSTS_EVERY)
+    between = nodes.index(node) / len(nodes) if node in nodes else 0
+    return int(interval * (vrid % bursts + between)) // bursts

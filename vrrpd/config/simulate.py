@@ -29,8 +29,8 @@ from vrrpd.proto import group as core
 from vrrpd.proto.effects import Acquire, Release, SendAdvert
 from vrrpd.proto.events import Adjust, Received
 from vrrpd.proto.packet import Advertisement, Dialect
-from vrrpd.proto.router import LINGER
 from vrrpd.proto.settings import UNHEALTHY, Address, Family, Settings
+from vrrpd.proto.states import LINGER
 from vrrpd.proto.timers import ANSWER_MARGIN, active_down_interval
 
 AtOnce: TypeAlias = Callable[[str, Any], int | None]

@@ -42,7 +42,7 @@ class Encoder:
         self._origin = origin
         self._encoded.clear()
 
-    def datagrams(self, priority: int, at: Instant | None) -> list[tuple[Address, bytes]]:
+    def datagrams(self, priority: int, at: Instant | None = None) -> list[tuple[Address, bytes]]:
         """Destinations and bytes of an advertisement of this priority; a signature says when."""
         if self._keys is None or not self._keys.signs:
             return self.unsigned(priority)

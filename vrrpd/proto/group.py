@@ -37,12 +37,15 @@ from vrrpd.proto.events import (
     Unproven,
     Yield,
 )
+from vrrpd.proto.renewal import Renewal
 from vrrpd.proto.router import VirtualRouter
 from vrrpd.proto.settings import Address, Settings
 from vrrpd.proto.states import Active, Backup, Initialize, Leaving
 
 IN_TIME = 10
 """A tick is in time until a tenth of the interval after its deadline: what is later was kept from running."""
+
+_FIRST = (0,)
 
 Asked: TypeAlias = tuple[int, Effect]
 """An effect and the index of the member that asks for it."""
@@ -79,7 +82,7 @@ class Group:
     def deadline(self) -> int | None:
         """When `tick` is due, nanoseconds: for Backups when the last timer runs out, else the first of the others'."""
         if self._alone is not None:
-            return self._alone.state.deadline
+            return self._alone.deadline
         if self._watching:
             return max(self._deadlines)
         return min((m.deadline for m in self._doing if m.deadline is not None), default=None)
@@ -99,6 +102,12 @@ class Group:
         asked = [(i, e) for i, m in enumerate(self.members) if m in ready for e in m.handle(event, now)]
         self._look(now)
         return asked
+
+    def speak(self, now: int) -> Sequence[int]:
+        """The members whose regular advertisement is to be sent now, nothing else; others may need a `tick`."""
+        if self._alone is not None:
+            return _FIRST if self._alone.speak(now) else ()
+        return [index for index, member in enumerate(self.members) if member.speak(now)]
 
     def shutdown(self, reason: str, now: int) -> list[Asked]:
         """All stop at once."""
@@ -141,6 +150,11 @@ class Group:
                 return asked + self._others(index, self._wish("drained", Drain.FORCE), now)
             case _:
                 return asked
+
+    @property
+    def renewal(self) -> Renewal | None:
+        """See `VirtualRouter.renewal`; None where there are more than one, for others may have to follow."""
+        return self._alone.renewal if self._alone is not None else None
 
     def unproven(self, index: int, event: Unproven, now: int) -> list[Asked]:
         """A node of the file that could not prove who it is advertises to one member."""

@@ -11,13 +11,6 @@ Everything that affects transitions lives here: one handler a state. `handle(eve
 order in which they must be performed; nothing is performed, no clock is read. A state carries its own deadline, so a
 doubled `Tick` returns nothing to do. Where an event makes a deadline due, the next `Tick` acts on it.
 
-**Leaving** keeps the addresses while another node takes the role, so that a planned change costs the clients nothing.
-It says priority 0 (repeated after 1, 10 and 20 ms against losses, never after an advertisement was heard), and ends
-200 ms after the first advertisement of the next Active, or, where nobody answers, after min(interval + 50 ms, 5 s).
-Then either the node lets go (a stop) or it keeps the role (its priority fell, but nobody better is there: an election
-that includes ourselves). An Active of long standing that hears a higher priority lingers in the same way; one that has
-just taken the role is in a contest, and drops its addresses before anything else.
-
 A Backup that hears somebody who cannot prove who it is hesitates, and an Active may give way to such a one: `doubt`.
 
 Who was away (`Overslept`) goes back to Backup from wherever it was, without a word, and listens as after a start. An
@@ -31,7 +24,6 @@ from dataclasses import replace
 from typing import assert_never
 
 from vrrpd.proto.auth import Authenticator
-from vrrpd.proto.clock import Instant
 from vrrpd.proto.doubt import Doubt
 from vrrpd.proto.effects import Acquire, Announce, Effect, Release, Role, SendAdvert, Transition
 from vrrpd.proto.encoder import Encoder
@@ -54,13 +46,13 @@ from vrrpd.proto.events import (
 from vrrpd.proto.memory import remember
 from vrrpd.proto.packet import Advertisement
 from vrrpd.proto.reasons import why_active, why_beaten, why_doubted
-from vrrpd.proto.settings import OWNER, UNHEALTHY, Address, OnAllFailed, Settings
-from vrrpd.proto.states import Active, Backup, Initialize, Leaving, State, active_of, role_of
+from vrrpd.proto.renewal import Renewal
+from vrrpd.proto.settings import OWNER, UNHEALTHY, Address, Settings
+from vrrpd.proto.standing import Standing
+from vrrpd.proto.states import LINGER, REPEATS, Active, Backup, Initialize, Leaving, State, role_of
 from vrrpd.proto.stats import Counters
-from vrrpd.proto.timers import MS, active_down_interval, answer_wait, skew_time
+from vrrpd.proto.timers import answer_wait, next_advert
 
-LINGER = 200 * MS
-REPEATS = (1 * MS, 10 * MS, 20 * MS)
 REMEMBERED_SOURCES = 256  # in multicast anybody may claim to be anybody
 HANDING_OVER = "handing over"
 
@@ -70,72 +62,73 @@ class VirtualRouter:
 
     Attributes:
         settings: the constants.
-        state: where it is; replaced, never changed.
         source: our own address while taking part, None otherwise.
-        healthy: the last verdict of the checks.
-        drain: what an operator wants; back to NO where nobody else would serve.
+        standing: what this node is worth in the election.
         followed_by: who took the role from this node last, None where nobody did.
         reason: why the role is what it is, for people.
-        counters: see `Counters`.
-        heard: when each source was last heard, nanoseconds; the latest last, the oldest forgotten.
+        renewal: what one more advertisement like the last one does; None where it must be handled like any other.
         encoder: the bytes that it sends.
         authenticator: signs and judges signatures; None without keys.
     """
 
     def __init__(self, settings: Settings, nodes: Collection[Address] = ()) -> None:
         self.settings = settings
-        self.state: State = Initialize()
+        self._state: State = Initialize()
+        self.renewal: Renewal | None = None
         self.source: Address | None = None
-        self.healthy = True
-        self.drain = Drain.NO
         self.followed_by: Address | None = None
         self.reason = "not started"
-        self.counters = Counters()
-        self.heard: dict[Address, int] = {}
-        self._priority = settings.priority
-        self._healthy_since = 0
+        self._counters = Counters()
+        self._heard: dict[Address, int] = {}
+        self.standing = Standing(settings)
         self._hear_until: int | None = None  # of the last Startup; None once the network was heard
         self._doubt = Doubt()
         self.authenticator = Authenticator.of(settings, nodes)
         self.encoder = Encoder(settings, self.authenticator)
 
     @property
+    def state(self) -> State:
+        """Where it is; replaced, never changed."""
+        self._catch_up()
+        return self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self._state = state
+        if self.renewal is not None:
+            self.renewal.valid, self.renewal = False, None
+
+    @property
+    def counters(self) -> Counters:
+        """See `Counters`."""
+        self._catch_up()
+        return self._counters
+
+    @property
+    def heard(self) -> dict[Address, int]:
+        """When each source was last heard, nanoseconds; the latest last, the oldest forgotten."""
+        self._catch_up()
+        return self._heard
+
+    @property
     def deadline(self) -> int | None:
         """When the next `Tick` is due, nanoseconds; None while nothing is."""
-        return self.state.deadline
+        return self.renewal.deadline if self.renewal is not None else self._state.deadline
 
     @property
     def effective_priority(self) -> int:
-        """The priority of the election: UNHEALTHY for a node that is out but serves as the last resort."""
-        return self._priority if self.healthy else min(self._priority, UNHEALTHY)
-
-    @property
-    def takes_part(self) -> bool:
-        """False while this node is drained, or a failed check keeps it from serving at all (`release`)."""
-        return self.drain is Drain.NO and self._may_serve
-
-    @property
-    def _may_serve(self) -> bool:
-        return self.healthy or self.settings.on_all_failed is OnAllFailed.KEEP
+        """The priority of the election."""
+        return self.standing.effective_priority
 
     @property
     def role(self) -> Role:
         """The state as others see it."""
-        return role_of(self.state)
+        return role_of(self._state)
 
     @property
     def holds_addresses(self) -> bool:
         """True exactly while Active or Leaving."""
-        return isinstance(self.state, Active | Leaving)
-
-    @property
-    def active_address(self) -> Address | None:
-        """Source of the Active as far as this node knows."""
-        return active_of(self.state, self.source)
-
-    def datagrams(self, priority: int, at: Instant | None = None) -> list[tuple[Address, bytes]]:
-        """Destinations and bytes of an advertisement of this priority; a signature says when."""
-        return self.encoder.datagrams(priority, at)
+        return isinstance(self._state, Active | Leaving)
 
     def handle(self, event: Event, now: int) -> list[Effect]:
         """Take one event and return what must be done about it, in order.
@@ -144,6 +137,7 @@ class VirtualRouter:
             event: what happened.
             now: nanoseconds on the caller's monotonic clock, never going back.
         """
+        self.state = self.state  # caught up; what one more advertisement does is known again when it was handled
         if isinstance(event, Received):
             if event.source == self.source:
                 return []  # our own packet came back, or our address is used twice: no reason to demote
@@ -155,6 +149,15 @@ class VirtualRouter:
         elif isinstance(event, Overslept):
             return self._oversleep(event, now)
         return self._in_state(event, now)
+
+    def speak(self, now: int) -> bool:
+        """Adver_Timer of an Active is due, in time: whether the regular advertisement, and no more, is to be sent."""
+        state = self._state
+        if not isinstance(state, Active) or not 0 <= now - state.advert_at < self.settings.interval // 2:
+            return False
+        self._state = Active(self._next_advert(state.advert_at), state.since, state.replied_at)
+        self._counters.adverts_sent += 1
+        return True
 
     # ---------------------------------------------------------------- one handler a state
 
@@ -178,7 +181,7 @@ class VirtualRouter:
             return []
         self.source = event.source
         self.encoder.speak_from(event.source)
-        self._healthy_since = now
+        self.standing.since = now
         self._doubt.begin()
         hear = self.settings.hear_first
         self._hear_until = None if hear is None else now + hear
@@ -199,10 +202,10 @@ class VirtualRouter:
             case Received():
                 return self._hear_as_backup(state, event, now)
             case ActiveLeft():
-                self.state = state.hurried(now + self._skew(state.interval))
+                self.state = state.hurried(now + self.standing.skew(state.interval))
                 return []
             case Unproven():
-                self.state = self._doubt.hesitate(state, event, now, self._down_interval(state.interval))
+                self.state = self._doubt.hesitate(state, event, now, self.standing.down_interval(state.interval))
                 return []
             case Startup() | Adjust() | Yield() | Stay() | Overslept():
                 return []
@@ -218,9 +221,9 @@ class VirtualRouter:
             case Tick():
                 return self._advertise_if_due(state, now)
             case Received(advert=Advertisement(priority=0)):  # RFC 9568 6.4.3: answer, and re-arm
-                self.state = replace(state, advert_at=now + self.settings.interval)
+                self.state = replace(state, advert_at=self._next_advert(now))
                 return [self._say()]
-            case Received() if self._loses_to(event.advert.priority, event):
+            case Received() if self.standing.loses_to(event.advert.priority, event, self.source):
                 order = Yield(
                     not self._in_contest(state, now),
                     outranked=True,
@@ -263,11 +266,9 @@ class VirtualRouter:
     # ---------------------------------------------------------------- priority and health
 
     def _adjust(self, event: Adjust, now: int) -> list[Effect]:
-        before, drained = self.effective_priority, self.drain
-        self._priority, self.healthy, self.drain = event.priority, event.healthy, event.drain
+        before, drained = self.effective_priority, self.standing.drain
+        self.standing.adjust(event, now)
         after = self.effective_priority
-        if after > before or drained > event.drain:
-            self._healthy_since = now
         match self.state:
             case Initialize():
                 return self._start(now) if self.source is not None else []
@@ -279,15 +280,17 @@ class VirtualRouter:
                 if event.drain > drained and not state.successor:
                     self.state = replace(state, until=now + answer_wait(self.settings.interval))
                 elif not state.stop and not state.successor and after > before:
-                    self.state = replace(state, until=min(state.until, now + self._skew(self.settings.interval)))
+                    self.state = replace(
+                        state, until=min(state.until, now + self.standing.skew(self.settings.interval))
+                    )
                 return []
             case _ as unreachable:
                 assert_never(unreachable)
 
     def _adjust_backup(self, state: Backup, before: int, after: int, reason: str) -> list[Effect]:
-        if not self.takes_part and not (self.drain is Drain.ASK and self._may_serve):
+        if not self.standing.takes_part and not (self.standing.drain is Drain.ASK and self.standing.may_serve):
             return self._out(reason)
-        shift = self._skew(state.interval, after) - self._skew(state.interval, before)
+        shift = self.standing.skew(state.interval, after) - self.standing.skew(state.interval, before)
         self.state = replace(state, down_at=state.down_at + shift)
         return []
 
@@ -298,13 +301,13 @@ class VirtualRouter:
 
     def _adjust_active(self, before: int, after: int, reason: str, now: int) -> list[Effect]:
         """A lower priority starts an election that includes ourselves: backups are silent, so we must ask."""
-        if not self.takes_part:
+        if not self.standing.takes_part:
             return self._leave(now, stop=False, wait=answer_wait(self.settings.interval), reason=reason)
         highest = self.settings.highest_other
         if after >= before or (highest is not None and after > highest):
             return []
         # Of nodes that are all unhealthy the one that serves is as good as any: it fires before the others do.
-        wait = self._skew(self.settings.interval, max(after, UNHEALTHY + 1))
+        wait = self.standing.skew(self.settings.interval, max(after, UNHEALTHY + 1))
         return self._leave(now, stop=False, wait=wait, reason=reason)
 
     # ---------------------------------------------------------------- steps between states
@@ -318,24 +321,24 @@ class VirtualRouter:
             return self._stop(event.reason)
         interval = before.interval if isinstance(before, Backup) else self.settings.interval
         self._hear_until = None if hear is None else now + hear
-        listening = Backup(now + self._down_interval(interval), interval, hear_until=self._hear_until)
-        self.state = listening if self.takes_part else Initialize()
+        listening = Backup(now + self.standing.down_interval(interval), interval, hear_until=self._hear_until)
+        self.state = listening if self.standing.takes_part else Initialize()
         transition = self._transition(role_of(before), event.reason)
         return [transition] if isinstance(before, Backup) else [Release(), transition]
 
     def _start(self, now: int) -> list[Effect]:
         """RFC 9568 6.4.1."""
-        if not self.takes_part:
+        if not self.standing.takes_part:
             return []
         interval = self.settings.interval
         if self.effective_priority == OWNER:
             return self._become_active(None, now)
-        self.state = Backup(now + self._down_interval(interval), interval, hear_until=self._hear_until)
+        self.state = Backup(now + self.standing.down_interval(interval), interval, hear_until=self._hear_until)
         return [self._transition(Role.INITIALIZE, "started")]
 
     def _become_active(self, state: Backup | None, now: int) -> list[Effect]:
-        previous, self.drain = self.role, Drain.NO  # nobody else would serve
-        self.state = Active(advert_at=now + self.settings.interval, since=now)
+        previous, self.standing.drain = self.role, Drain.NO  # nobody else would serve
+        self.state = Active(advert_at=self._next_advert(now), since=now)
         reason = why_active(self.settings, state, self.effective_priority, self.heard, now)
         return [self._say(), Acquire(), Announce(), self._transition(previous, reason)]
 
@@ -368,24 +371,24 @@ class VirtualRouter:
 
     def _distrust(self, state: Active, event: Unproven, now: int) -> list[Effect]:
         """Somebody is Active besides us and cannot prove who it is: is it we who are wrong?"""
-        loses, in_contest = self._loses_to(event.priority, event), self._in_contest(state, now)
+        loses, in_contest = self.standing.loses_to(event.priority, event, self.source), self._in_contest(state, now)
         owner = self.effective_priority == OWNER
         if owner or not self._doubt.gives_way(loses=loses, in_contest=in_contest):
             return []
         order = Yield(linger=False, outranked=False, reason=why_doubted(event.source))
-        wait = self._down_interval(self.settings.interval)
+        wait = self.standing.down_interval(self.settings.interval)
         return self._give_way(order, self._doubt.hesitate(Backup(now, self.settings.interval), event, now, wait), now)
 
     def _keep(self, now: int) -> list[Effect]:
         """From Leaving back to Active."""
-        self.drain = Drain.NO
-        self.state = Active(advert_at=now + self.settings.interval, since=now)
+        self.standing.drain = Drain.NO
+        self.state = Active(advert_at=self._next_advert(now), since=now)
         return [self._say(), Announce(), self._transition(Role.ACTIVE, "nobody else took the role: kept")]
 
     def _hear_while_leaving(self, state: Leaving, event: Received, now: int) -> list[Effect]:
         if event.advert.priority == 0:
             if state.successor and state.successor.active in (None, event.source):
-                successor = state.successor.hurried(now + self._skew(state.successor.interval))
+                successor = state.successor.hurried(now + self.standing.skew(state.successor.interval))
                 self.state = replace(state, successor=successor, until=min(state.until, successor.down_at))
             return []
         if self._is_no_answer(state, event):
@@ -395,12 +398,12 @@ class VirtualRouter:
 
     def _is_no_answer(self, state: Leaving, event: Received) -> bool:
         """True where only an unhealthy node answers a drain, which must not darken the service."""
-        asked = self.drain is Drain.ASK and state.successor is None and not state.stop
+        asked = self.standing.drain is Drain.ASK and state.successor is None and not state.stop
         return asked and event.advert.priority == UNHEALTHY < self.effective_priority
 
     def _tick_leaving(self, state: Leaving, now: int) -> list[Effect]:
         alone = now >= state.until and (state.successor is None or now >= state.successor.down_at)
-        if alone and not state.stop and self._may_serve and self.drain is not Drain.FORCE:
+        if alone and not state.stop and self.standing.may_serve and self.standing.drain is not Drain.FORCE:
             return self._keep(now)
         due = [at for at in state.repeats if at <= now]
         zeros: list[Effect] = [self._say(0)] if due else []
@@ -411,7 +414,7 @@ class VirtualRouter:
         self.followed_by = state.successor.active if state.successor else None
         if state.stop:
             return [*zeros, *self._stop(reason)]
-        self.state = state.successor if state.successor and self.takes_part else Initialize()
+        self.state = state.successor if state.successor and self.standing.takes_part else Initialize()
         return [*zeros, Release(), self._transition(Role.ACTIVE, reason)]
 
     # ---------------------------------------------------------------- pieces of the handlers
@@ -420,8 +423,8 @@ class VirtualRouter:
         """Adver_Timer, on an absolute schedule: lateness of one does not move the next."""
         if now < state.advert_at:
             return []
-        following, interval = state.advert_at + self.settings.interval, self.settings.interval
-        self.state = replace(state, advert_at=following if following > now else now + interval)
+        following = self._next_advert(state.advert_at)
+        self.state = Active(following if following > now else self._next_advert(now), state.since, state.replied_at)
         return [self._say()]
 
     def _contradict(self, state: Active, now: int) -> list[Effect]:
@@ -438,48 +441,45 @@ class VirtualRouter:
         if priority == 0 and state.active not in (None, event.source):
             self.counters.stray_zero += 1
         elif priority == 0:
-            self.state = state.hurried(now + self._skew(state.interval))
-        elif self.drain is Drain.ASK and (priority > UNHEALTHY or not self.healthy):
+            self.state = state.hurried(now + self.standing.skew(state.interval))
+        elif self.standing.drain is Drain.ASK and (priority > UNHEALTHY or not self.standing.healthy):
             return self._out("drained")  # somebody serves
-        elif self._preempts(priority, now):
+        elif self.standing.preempts(priority, now):
             self.state = state.preempting(event.source, priority)
         else:
-            self.state = self._backup_behind(event, now)
+            self.state = backup = self._backup_behind(event, now)
+            if self.authenticator is None and self.standing.rests_behind(priority):
+                self.renewal = Renewal(event, backup, now)
         return []
-
-    def _preempts(self, priority: int, now: int) -> bool:
-        """True where the advertisement is discarded and our timer runs on."""
-        mine = self.effective_priority
-        if priority >= mine:
-            return False
-        if priority == UNHEALTHY or mine == OWNER:
-            return True  # a healthy node always takes over from a last resort; RFC 9568 6.1: so does an owner
-        return self.settings.preempt and now - self._healthy_since >= self.settings.preempt_delay
 
     def _in_contest(self, state: Active, now: int) -> bool:
         """True while another Backup may have fired at the same moment as we did."""
-        return now - state.since < self._down_interval(self.settings.interval)
-
-    def _loses_to(self, theirs: int, event: Received | Unproven) -> bool:
-        """RFC 9568 6.4.3: higher priority, or the same and a higher address."""
-        mine = self.effective_priority
-        if theirs != mine or self.source is None or event.tie_elsewhere:
-            return theirs > mine
-        return int(event.source) > int(self.source)
+        return now - state.since < self.standing.down_interval(self.settings.interval)
 
     def _backup_behind(self, event: Received | None, now: int) -> Backup:
         """Backup with its timer armed by this advertisement, or by one that another member of the group heard."""
         interval = self.settings.interval
         if event is not None and self.settings.version == 3:  # RFC 9568 6.4.2: adopt the Active's interval
             interval = min(event.advert.interval, self.settings.max_learned_interval)
-        return Backup(now + self._down_interval(interval), interval, event.source if event else None)
+        return Backup(now + self.standing.down_interval(interval), interval, event.source if event else None)
 
     def _learn(self, event: Received, now: int) -> None:
         self._hear_until = None
-        self._doubt.end(now)
-        remember(self.heard, event.source, now, REMEMBERED_SOURCES)
         self.encoder.learn(event.source, event.dialect)
-        self.counters.received(event.advert.priority, event.dialect)
+        self._count(event, now, 1)
+
+    def _count(self, event: Received, now: int, number: int) -> None:
+        """So many advertisements came that say the same, the last one now."""
+        self._doubt.end(now)
+        remember(self._heard, event.source, now, REMEMBERED_SOURCES)
+        self._counters.received(event.advert.priority, event.dialect, number)
+
+    def _catch_up(self) -> None:
+        """Take over what was noted of advertisements that said the same again."""
+        renewal = self.renewal
+        if renewal is not None and renewal.noted:
+            self._state, number = renewal.count()
+            self._count(renewal.event, renewal.at, number)
 
     def _say(self, priority: int | None = None) -> SendAdvert:
         self.counters.adverts_sent += 1
@@ -491,9 +491,5 @@ class VirtualRouter:
         self.reason = reason
         return Transition(previous, self.role, reason)
 
-    def _skew(self, interval: int, priority: int | None = None) -> int:
-        return skew_time(self.settings.version, priority or self.effective_priority, interval)
-
-    def _down_interval(self, interval: int) -> int:
-        s = self.settings
-        return active_down_interval(s.version, self.effective_priority, interval, s.down_adverts)
+    def _next_advert(self, last: int) -> int:
+        return next_advert(last, self.settings.interval, self.settings.phase)

@@ -81,6 +81,8 @@ class Settings:
         down_adverts: missed advertisements before takeover.
         highest_other: the highest priority another node of the file can have; None where that is not known.
         auth: keys or password; None where nothing is authenticated.
+        phase: where in an interval we advertise, in nanoseconds of the clock, so that the many virtual routers of a
+            host speak at the same time, in one go; None: an interval after we began to.
     """
 
     vrid: int
@@ -100,6 +102,7 @@ class Settings:
     down_adverts: int = 3
     highest_other: int | None = None
     auth: Auth | None = None
+    phase: int | None = None
 
     @property
     def max_learned_interval(self) -> int:

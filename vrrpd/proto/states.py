@@ -10,6 +10,13 @@ from typing import TypeAlias, assert_never
 
 from vrrpd.proto.effects import Role
 from vrrpd.proto.settings import Address
+from vrrpd.proto.timers import MS
+
+LINGER = 200 * MS
+"""How long the addresses stay after the next Active was heard."""
+
+REPEATS = (1 * MS, 10 * MS, 20 * MS)
+"""When priority 0 is said again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,13 @@ class Active:
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """Handing over, addresses still here.
+    """Handing over: the addresses stay while another node takes the role, so that a planned change costs nothing.
+
+    It says priority 0 (repeated against losses, never after an advertisement was heard), and ends LINGER after the
+    first advertisement of the next Active, or, where nobody answers, after min(interval + 50 ms, 5 s). Then either the
+    node lets go (a stop) or it keeps the role (its priority fell, but nobody better is there: an election that includes
+    ourselves). An Active of long standing that hears a higher priority lingers in the same way; one that has just taken
+    the role is in a contest, and drops its addresses before anything else.
 
     Attributes:
         until: when this ends.

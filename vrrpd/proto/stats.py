@@ -35,8 +35,8 @@ class Counters:
     dropped: Counter[Reason] = field(default_factory=Counter[Reason])
     dialects: Counter[Dialect] = field(default_factory=Counter[Dialect])
 
-    def received(self, priority: int, dialect: Dialect) -> None:
-        """Count an accepted advertisement."""
-        self.adverts_received += 1
-        self.zeros_received += priority == 0
-        self.dialects[dialect] += 1
+    def received(self, priority: int, dialect: Dialect, number: int = 1) -> None:
+        """Count accepted advertisements that say the same."""
+        self.adverts_received += number
+        self.zeros_received += number * (priority == 0)
+        self.dialects[dialect] += number

@@ -36,3 +36,15 @@ def active_down_interval(version: int, priority: int, interval: int, down_advert
 def answer_wait(interval: int) -> int:
     """How long a node that gives its role away waits for somebody who takes it, in nanoseconds."""
     return min(interval + ANSWER_MARGIN, LONGEST_WAIT_FOR_ANSWER)
+
+
+def next_advert(last: int, interval: int, phase: int | None) -> int:
+    """When Adver_Timer fires next, in nanoseconds: after an interval, or up to a tenth of it earlier.
+
+    Args:
+        last: when the last advertisement was due.
+        interval: Advertisement_Interval.
+        phase: where in an interval it is to fire in the end, on the clock of `last`; None: where it does.
+    """
+    beyond = (last - phase) % interval if phase is not None else 0
+    return last + interval - min(beyond, interval // 10)
