@@ -59,6 +59,8 @@ class Machine:
                 return k
             case 0x15:
                 return if_true if self.accumulator == k else if_false
+            case 0x25:
+                return if_true if self.accumulator > k else if_false
             case 0x35:
                 return if_true if self.accumulator >= k else if_false
             case _:

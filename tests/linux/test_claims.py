@@ -225,7 +225,7 @@ async def test_a_looped_advert_is_seen_here_and_in_ipv4_not_by_the_raw_socket(
     with inside("left"):
         raw = VrrpSocket(Family.IPV4, "eth0", socket.if_nametoindex("eth0"), multicast=True)
     try:
-        assert raw.send(b"message!", source, group) is None
+        assert not raw.send([raw.letter(b"message!", source, group)])
         [claim] = await next_claims(listener)
         assert claim.address == source
         assert raw.receive() == []

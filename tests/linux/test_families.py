@@ -20,22 +20,17 @@ IFINDEX = 7
 V4, V6 = STACKS[Family.IPV4], STACKS[Family.IPV6]
 
 
-def ancillary4(ifindex: int = IFINDEX, ttl: int = 255) -> list[tuple[int, int, bytes]]:
-    packet_info = struct.pack("=i", ifindex) + bytes([10, 0, 0, 2]) + bytes([224, 0, 0, 18])
-    return [(0, 8, packet_info), (0, 2, struct.pack("=i", ttl))]
-
-
-def ancillary6(ifindex: int = IFINDEX, hops: int = 255) -> list[tuple[int, int, bytes]]:
+def ancillary6(ifindex: int = IFINDEX, hops: int = 255) -> tuple[tuple[int, int, bytes], ...]:
     packet_info = IPv6Address("ff02::12").packed + struct.pack("=i", ifindex)
-    return [(41, 50, packet_info), (41, 52, struct.pack("=i", hops))]
+    return ((41, 50, packet_info), (41, 52, struct.pack("=i", hops)))
 
 
 def ip_packet(payload: bytes, **fields: object) -> bytes:
-    return bytes(IP(src="10.0.0.1", dst="224.0.0.18", proto=112, ttl=255, **fields) / Raw(payload))
+    return bytes(IP(src="10.0.0.1", dst="224.0.0.18", proto=112, **{"ttl": 255, **fields}) / Raw(payload))
 
 
 def test_a_packet_is_delivered_with_everything_around_it() -> None:
-    datagram = V4.datagram(ip_packet(b"message!"), ancillary4(ttl=254), "10.0.0.1", IFINDEX)
+    datagram = V4.datagram((ip_packet(b"message!", ttl=254), "", ()), IFINDEX)
     assert datagram is not None
     assert datagram.payload == b"message!"
     assert (datagram.source, datagram.destination) == (IPv4Address("10.0.0.1"), IPv4Address("224.0.0.18"))
@@ -44,7 +39,7 @@ def test_a_packet_is_delivered_with_everything_around_it() -> None:
 
 def test_ip_options_are_no_part_of_the_message() -> None:
     packet = with_options(b"message!", b"\x01" * 8)
-    datagram = V4.datagram(packet, ancillary4(), "10.0.0.1", IFINDEX)
+    datagram = V4.datagram((packet, "", ()), IFINDEX)
     assert datagram is not None
     assert datagram.payload == b"message!"
 
@@ -56,7 +51,7 @@ def with_options(payload: bytes, options: bytes) -> bytes:
 
 
 def test_padding_of_the_link_layer_is_no_part_of_the_message() -> None:
-    datagram = V4.datagram(ip_packet(b"message!") + bytes(18), ancillary4(), "10.0.0.1", IFINDEX)
+    datagram = V4.datagram((ip_packet(b"message!") + bytes(18), "", ()), IFINDEX)
     assert datagram is not None
     assert datagram.payload == b"message!"
 
@@ -74,18 +69,17 @@ def test_padding_of_the_link_layer_is_no_part_of_the_message() -> None:
     ],
 )
 def test_a_header_that_makes_no_sense_is_delivered_without_a_payload(packet: bytes) -> None:
-    datagram = V4.datagram(packet, ancillary4(), "10.0.0.1", IFINDEX)
+    datagram = V4.datagram((packet, "", ()), IFINDEX)
     assert datagram is not None
     assert datagram.payload == b""
 
 
 def test_a_packet_of_another_interface_is_nobodys_business() -> None:
-    assert V4.datagram(ip_packet(b"message!"), ancillary4(ifindex=8), "10.0.0.1", IFINDEX) is None
-    assert V6.datagram(b"message!", ancillary6(ifindex=8), "fe80::1", IFINDEX) is None
+    assert V6.datagram((b"message!", "fe80::1", ancillary6(ifindex=8)), IFINDEX) is None
 
 
 def test_an_ipv6_message_is_delivered_whole() -> None:
-    datagram = V6.datagram(b"message!", ancillary6(hops=64), "fe80::1", IFINDEX)
+    datagram = V6.datagram((b"message!", "fe80::1", ancillary6(hops=64)), IFINDEX)
     assert datagram is not None
     assert datagram.payload == b"message!"
     assert (datagram.source, datagram.destination) == (IPv6Address("fe80::1"), IPv6Address("ff02::12"))
@@ -97,10 +91,9 @@ def test_an_ipv6_message_is_delivered_whole() -> None:
     noise=st.lists(st.tuples(st.sampled_from([0, 41, 1]), st.integers(0, 60), st.binary(max_size=24)), max_size=4),
 )
 def test_no_bytes_raise(data: bytes, noise: list[tuple[int, int, bytes]]) -> None:
-    for ancillary in (noise, ancillary4() + noise):
-        V4.datagram(data, ancillary, "10.0.0.1", IFINDEX)
-    for ancillary in (noise, ancillary6() + noise):
-        V6.datagram(data, ancillary, "fe80::1", IFINDEX)
+    V4.datagram((data, "", ()), IFINDEX)
+    for ancillary in (tuple(noise), (*ancillary6(), *noise)):
+        V6.datagram((data, "fe80::1", ancillary), IFINDEX)
     V4.unreachable(noise, "10.0.0.2")
     V6.unreachable(noise, "fd00::2")
 
@@ -128,8 +121,8 @@ def test_errors_that_no_icmp_message_caused_say_nothing_about_the_peer() -> None
 
 
 def test_only_addresses_of_one_link_carry_the_interface_as_their_scope() -> None:
-    assert V6.target(IPv6Address("fe80::1"), IFINDEX) == ("fe80::1", 0, 0, IFINDEX)
-    assert V6.target(IPv6Address("fe80::1%eth9"), IFINDEX) == ("fe80::1", 0, 0, IFINDEX)
-    assert V6.target(IPv6Address("ff02::12"), IFINDEX) == ("ff02::12", 0, 0, IFINDEX)
-    assert V6.target(IPv6Address("fd00::2"), IFINDEX) == ("fd00::2", 0, 0, 0)
+    for address, scope in (("fe80::1", IFINDEX), ("fe80::1%eth9", IFINDEX), ("ff02::12", IFINDEX), ("fd00::2", 0)):
+        name = V6.name(IPv6Address(address), IFINDEX)
+        assert len(name) == 28  # struct sockaddr_in6
+        assert (name[8:24], struct.unpack("=I", name[24:])[0]) == (IPv6Address(address).packed, scope)
     assert (V4.domain, V6.domain) == (socket.AF_INET, socket.AF_INET6)

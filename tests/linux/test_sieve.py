@@ -86,8 +86,8 @@ async def test_good_and_bad_part_ways(open_socket: Open, family: Family, unicast
         good[:3] + b"\xff" + good[4:],
     ]
     for payload in [good, *bad, good]:
-        assert left.send(payload, source, to) is None
-    assert left.send(good, source, elsewhere) is None
+        assert not left.send([left.letter(payload, source, to)])
+    assert not left.send([left.letter(good, source, elsewhere)])
     assert await heard(right, 2) == [good, good]
     assert await heard(strangers, len(bad) + 1) == [*bad, good]
     assert right.receive() == strangers.receive() == []
@@ -103,7 +103,7 @@ async def test_a_sender_that_is_no_peer_is_a_stranger_until_it_is_one(open_socke
     for peers in ((destination,), (destination, source)):
         for each in (strangers, right):
             each.expect(outline(family, [replace(settings, peers=peers)]))
-        left.send(good, source, destination)
+        left.send([left.letter(good, source, destination)])
         assert await heard(right if source in peers else strangers, 1) == [good]
     assert right.receive() == strangers.receive() == []
 
@@ -116,7 +116,7 @@ async def test_a_flood_of_strangers_takes_no_room_of_what_peers_say(open_socket:
         each.expect(outline(Family.IPV4, [settings]))
     source, destination = ENDS[Family.IPV4]
     for _ in range(10_000):
-        left.send(b"forged", source, destination)
-    left.send(good := said(settings, destination), source, destination)
+        left.send([left.letter(b"forged", source, destination)])
+    left.send([left.letter(good := said(settings, destination), source, destination)])
     assert await heard(right, 1) == [good]
     assert 0 < len(strangers.receive(10_000)) < 1000

@@ -19,7 +19,7 @@ from __future__ import annotations
 import struct
 from ipaddress import IPv4Address, IPv6Address
 
-from vrrpd.linux.packet_socket import open_packet_socket
+from vrrpd.linux.packet_socket import close_aside, open_packet_socket
 from vrrpd.linux.send_error import SendError, send_error
 from vrrpd.proto.packet import internet_checksum
 
@@ -135,5 +135,5 @@ class PacketSocket:
         return None
 
     def close(self) -> None:
-        """Close the socket; a second call does nothing."""
-        self._socket.close()
+        """Close the socket without waiting; a second call does nothing."""
+        close_aside(self._socket)

@@ -33,7 +33,7 @@ _LOAD_BYTE, _LOAD_WORD, _LOAD_LENGTH = 0x30, 0x20, 0x80
 _LOAD_BYTE_AT_X = 0x50
 _X_IS_IP_HEADER, _X_IS, _X_IS_A = 0xB1, 0x01, 0x07  # 4 x (a byte & 15), a number, the accumulator
 _MULTIPLY, _AND, _ADD_X, _SUBTRACT_X = 0x24, 0x54, 0x0C, 0x1C
-_JUMP, _JUMP_IF_LESS_NOT = 0x05, 0x35  # to anywhere; greater or equal
+_JUMP, _JUMP_IF_LESS_NOT, _JUMP_IF_MORE = 0x05, 0x35, 0x25  # to anywhere; greater or equal; greater
 
 _IPV6_HEADER = 0xFFF00000  # SKF_NET_OFF
 _KEEP, _DROP = (RETURN, 0, 0, 0xFFFFFFFF), (RETURN, 0, 0, 0)
@@ -62,7 +62,7 @@ def sieve(expected: Outline, *, rest: bool = False) -> list[Instruction]:
         (_LOAD_BYTE_AT_X, 0, 0, 0),
         *_one_of(version << 4 | ADVERTISEMENT for version in expected.versions),
         (_LOAD_BYTE_AT_X, 0, 0, 1),
-        *_one_of(expected.vrids),
+        *_within(expected.vrids),
         (_LOAD_BYTE_AT_X, 0, 0, 3),
         (_MULTIPLY, 0, 0, 4 if ipv4 else 16),
         (_ADD_X, 0, 0, 0),
@@ -96,6 +96,17 @@ def _destination(expected: Outline, at: int) -> list[Instruction]:
 def _one_of(values: Iterable[int]) -> list[Instruction]:
     """Go on where the accumulator is one of the values."""
     return _any([[(JUMP_IF_EQUAL, 0, 1, value)] for value in sorted(values)])
+
+
+def _within(numbers: Iterable[int]) -> list[Instruction]:
+    """Go on where the accumulator is one of many numbers: of a row of them, only the ends are compared."""
+    rows: list[list[int]] = []
+    for number in sorted(numbers):
+        if rows and number == rows[-1][1] + 1:
+            rows[-1][1] = number
+        else:
+            rows.append([number, number])
+    return _any([[(_JUMP_IF_LESS_NOT, 0, 2, first), (_JUMP_IF_MORE, 1, 0, last)] for first, last in rows])
 
 
 def _one_address(addresses: Iterable[Address], at: int) -> list[Instruction]:

@@ -24,11 +24,13 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Sequence
 
 import trio
 
 from vrrpd.errors import VrrpdError
-from vrrpd.linux.families import PROTOCOL, STACKS, SocketAddress
+from vrrpd.linux.families import PROTOCOL, STACKS, Packet
+from vrrpd.linux.letters import Letter, send_some
 from vrrpd.linux.packet_socket import attach
 from vrrpd.linux.send_error import SendError, send_error
 from vrrpd.linux.sieve import sieve
@@ -43,9 +45,9 @@ _SO_BINDTOIFINDEX = 62
 _BUFFER = 1 << 20  # about 1,300 adverts, several seconds of a busy link's
 _BUFFER_FOR_THE_REST = 1 << 16  # what waits there is a sample
 _TC_PRIO_INTERACTIVE = 6  # first band of the default queueing; the highest without CAP_NET_ADMIN
-_LARGEST = 8192  # 255 IPv6 addresses make 4,088 bytes
 _ANCILLARY_SPACE = 256
 _ERRORS_AT_ONCE = 64
+_REMEMBERED = 1024  # packets; the same one comes again and again from each Active
 
 
 class VrrpSocket:
@@ -77,8 +79,8 @@ class VrrpSocket:
         self._stack = STACKS[family]
         self._member = False
         self._strangers = strangers
-        self._routes: dict[tuple[Address, Address], tuple[list[tuple[int, int, bytes]], SocketAddress]] = {}
         self._peers: set[Address] = set()
+        self._decoded: dict[Packet, Datagram] = {}
         self.no_agent: dict[Address, int] = {}
         self.unreachable: dict[Address, int] = {}
         try:
@@ -100,6 +102,7 @@ class VrrpSocket:
         # First of all, so that next to nothing of other interfaces gets in. By number: the name may belong to another
         # interface by now, and then the number is refused, instead of a socket that hears nothing.
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX, self._ifindex)
+        self._forget_others()
         size = _BUFFER_FOR_THE_REST if self._strangers else _BUFFER
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
@@ -149,58 +152,83 @@ class VrrpSocket:
             limit: at most so many datagrams, so that a flood cannot keep the event loop from its timers.
 
         Returns:
-            In order of arrival; empty where nothing (more) is there.
+            In order of arrival; empty where nothing (more) is there. What comes in twice is one object, so that the
+            caller can tell at a glance.
         """
-        datagrams: list[Datagram] = []
+        datagrams, decoded = list[Datagram](), self._decoded
         for _ in range(limit):
             try:
-                data, ancillary, flags, sender = self._socket.recvmsg(_LARGEST, _ANCILLARY_SPACE)
+                packet = self._stack.read(self._socket)
             except BlockingIOError:
                 break
             except OSError:
                 continue  # the error of an earlier packet, told here once; its details are in the error queue
-            if flags & socket.MSG_TRUNC:
-                data = b""  # longer than any VRRP message can be: the core counts it as a wrong length
-            datagram = self._stack.datagram(data, ancillary, sender[0], self._ifindex)
+            datagram = decoded.get(packet) or self._decode(packet)
             if datagram is not None:
                 datagrams.append(datagram)
         self._drain_errors()
         return datagrams
 
-    def send(self, payload: bytes, source: Address, destination: Address) -> SendError | None:
-        """Send one VRRP message; never waits.
+    def letter(self, payload: bytes, source: Address, destination: Address) -> Letter:
+        """Prepare a VRRP message, to be sent any number of times.
 
         Args:
             payload: the whole message with its checksum.
             source: the address that it must come from; it has to be on the host.
             destination: a peer, or the VRRP group.
+        """
+        self._peers.add(type(destination)(destination.packed))  # as the error queue will name it, without scope
+        stack = self._stack
+        name = stack.name(destination, self._ifindex)
+        return Letter(payload, destination, name, stack.source(source, self._ifindex))
+
+    def send(self, letters: Sequence[Letter]) -> list[tuple[Letter, SendError]]:
+        """Send messages, in as few system calls as can be; never waits.
 
         Returns:
-            None where the kernel took it, else why not.
+            Those that the kernel did not take, and why not.
         """
-        route = self._routes.get((source, destination))
-        if route is None:
-            route = (
-                self._stack.source(source, self._ifindex),
-                self._stack.target(destination, self._ifindex),
-            )
-            self._routes[source, destination] = route
-            self._peers.add(type(destination)(destination.packed))  # as the error queue will name it, without scope
-        ancillary, target = route
-        try:
-            self._socket.sendmsg([payload], ancillary, 0, target)
-        except OSError:
+        failed: list[tuple[Letter, SendError]] = []
+        while letters:
             try:
-                self._socket.sendmsg([payload], ancillary, 0, target)
+                taken = self._send_some(letters)
             except OSError as error:
-                return send_error(error, f"an advert to {destination}", self._interface)
-        return None
+                failed.append(
+                    (letters[0], send_error(error, f"an advert to {letters[0].destination}", self._interface))
+                )
+                taken = 1
+            letters = letters[taken:]
+        return failed
+
+    def _send_some(self, letters: Sequence[Letter]) -> int:
+        try:
+            return send_some(self._socket.fileno(), letters)
+        except OSError:
+            return send_some(self._socket.fileno(), letters)
 
     def close(self) -> None:
         """Close the socket, which leaves the group; whoever waits gets `trio.ClosedResourceError`."""
         if self._socket.fileno() >= 0 and trio.lowlevel.in_trio_run():
             trio.lowlevel.notify_closing(self._socket)
         self._socket.close()
+
+    def _decode(self, packet: Packet) -> Datagram | None:
+        datagram = self._stack.datagram(packet, self._ifindex)
+        if datagram is not None:
+            if len(self._decoded) >= _REMEMBERED:
+                self._decoded.clear()
+            self._decoded[packet] = datagram
+        return datagram
+
+    def _forget_others(self) -> None:
+        """Throw away what came in by other interfaces before the socket was bound to its own."""
+        for _ in range(_BUFFER // 64):
+            try:
+                self._socket.recv(1)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue
 
     def _drain_errors(self) -> None:
         for _ in range(_ERRORS_AT_ONCE):

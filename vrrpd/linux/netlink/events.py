@@ -35,6 +35,7 @@ from vrrpd.linux.netlink.messages import (
     decode_address,
     decode_link,
     split,
+    timeless,
 )
 
 # linux/rtnetlink.h: RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR. The group for IPv6 interface settings is left
@@ -47,6 +48,7 @@ _SIOCGIFNAME = 0x8910  # netdevice(7)
 _READ = 65536
 _READS_AT_ONCE = 16  # one costs 60 to 160 us to decode: together less than a few milliseconds of the event loop
 _READS_TO_DISCARD = 4096
+_REMEMBERED = 4096  # messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ class Events:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         self._socket.bind((0, _GROUPS))
         self._names: dict[int, str] = {}
+        self._decoded: dict[bytes, KernelAddress] = {}
 
     async def receive(self) -> list[Event]:
         """Wait for the next events.
@@ -150,6 +153,7 @@ class Events:
     def _discard(self) -> None:
         """Forget what was queued before the loss; links may have been renamed in what was lost."""
         self._names.clear()
+        self._decoded.clear()
         for _ in range(_READS_TO_DISCARD):
             try:
                 self._socket.recv(_READ)
@@ -177,15 +181,24 @@ class Events:
             return None
         if kind == RTM_DELLINK:
             self._names.pop(link.index, None)
+            self._decoded.clear()
             return LinkGone(link)
-        self._names[link.index] = link.name
+        if self._names.get(link.index) != link.name:
+            self._names[link.index] = link.name
+            self._decoded.clear()
         return LinkChanged(link)
 
     def _address(self, kind: int, message: bytes) -> Event | None:
-        address = decode_address(message)
+        said = timeless(message)  # each renewal of a lifetime says it again
+        address = self._decoded.get(said)
         if address is None:
-            return None
-        address = replace(address, device=self._name(address.index))
+            address = decode_address(message)
+            if address is None:
+                return None
+            address = replace(address, device=self._name(address.index))
+            if len(self._decoded) >= _REMEMBERED:
+                self._decoded.clear()
+            self._decoded[said] = address
         by = HEADER.unpack_from(message)[-1]
         return AddressAdded(address, by) if kind == RTM_NEWADDR else AddressRemoved(address, by)
 

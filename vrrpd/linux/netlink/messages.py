@@ -42,6 +42,9 @@ from vrrpd.guardian import TAG
 InterfaceAddress: TypeAlias = IPv4Interface | IPv6Interface
 
 HEADER = struct.Struct("=IHHII")
+_ATTRIBUTE = struct.Struct("=HH")  # struct nlattr
+_ATTRIBUTES = HEADER.size + 8  # behind struct ifaddrmsg
+_CACHEINFO = 6  # linux/if_addr.h, IFA_CACHEINFO
 """struct nlmsghdr: length, type, flags, sequence number, port id."""
 
 SEQUENCE_OFFSET = 8
@@ -260,6 +263,18 @@ def split(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
             return
         yield kind, flags, sequence, data[offset : offset + length]
         offset += (length + 3) & ~3  # NLMSG_ALIGN
+
+
+def timeless(data: bytes) -> bytes:
+    """What an RTM_NEWADDR or RTM_DELADDR message says of its address, without when that came and how long it stays."""
+    parts, offset = [data[4:6], data[HEADER.size : _ATTRIBUTES]], _ATTRIBUTES
+    while offset + _ATTRIBUTE.size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, offset)
+        following = offset + (max(length, _ATTRIBUTE.size) + 3 & ~3)  # NLA_ALIGN
+        if kind != _CACHEINFO:
+            parts.append(data[offset:following])
+        offset = following
+    return b"".join(parts)
 
 
 def decode_link(data: bytes) -> Link | None:
