@@ -22,6 +22,7 @@ from tests.linux.bpf import passes
 from tests.runtime.lan import Lan
 from vrrpd.errors import VrrpdError
 from vrrpd.linux.claims import Claim, Form
+from vrrpd.linux.letters import Letter
 from vrrpd.linux.listener import ArpReply, NeighbourAdvert
 from vrrpd.linux.netlink import (
     AddressAdded,
@@ -500,6 +501,14 @@ class FakeEvents:
     def close(self) -> None: ...
 
 
+class FakeLetter(Letter):
+    """A letter that can be read."""
+
+    def __init__(self, payload: bytes, source: Address, destination: Address) -> None:
+        super().__init__(payload, destination, b"", ())
+        self.payload, self.source = payload, source
+
+
 @dataclass(eq=False)
 class FakeAdvertSocket:
     """The raw socket of one interface and family."""
@@ -513,6 +522,7 @@ class FakeAdvertSocket:
     strangers: bool = False
     program: list[Instruction] = field(default_factory=list[Instruction])
     waiting: list[Datagram] = field(default_factory=list[Datagram])
+    known: dict[Datagram, Datagram] = field(default_factory=dict[Datagram, Datagram])
 
     @property
     def no_agent(self) -> Mapping[Address, int]:
@@ -529,7 +539,7 @@ class FakeAdvertSocket:
 
     def put(self, datagram: Datagram) -> None:
         if family_of(datagram.source) is self.family and (not self.program or passes(self.program, datagram)):
-            self.waiting.append(datagram)
+            self.waiting.append(self.known.setdefault(datagram, datagram))
             self._call.set()
 
     async def wait_readable(self) -> None:
@@ -548,7 +558,16 @@ class FakeAdvertSocket:
             self._call = trio.Event()
         return taken
 
-    def send(self, payload: bytes, source: Address, destination: Address) -> SendError | None:
+    def letter(self, payload: bytes, source: Address, destination: Address) -> Letter:
+        return FakeLetter(payload, source, destination)
+
+    def send(self, letters: Sequence[Letter]) -> list[tuple[Letter, SendError]]:
+        sent = [(each, self._send(each)) for each in letters]
+        return [(each, error) for each, error in sent if error is not None]
+
+    def _send(self, letter: Letter) -> SendError | None:
+        assert isinstance(letter, FakeLetter)
+        payload, source, destination = letter.payload, letter.source, letter.destination
         code = self.host.unsendable.get(destination, 0)
         here = source in self.host.answers_for(self.interface)
         if code or not here or self.orphaned or not self.host.link(self.interface).up:

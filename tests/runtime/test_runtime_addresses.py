@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from itertools import pairwise
 
 import pytest
 import trio
@@ -128,7 +129,7 @@ async def test_a_slow_write_delays_no_advert(lan: Lan) -> None:
     assert lb1.state == "active"
     start = next(e.at for e in lan.story if e.what.startswith("says"))
     adverts = [at for at, _ in lan.told("lb1", "says 250 to 10.0.0.12", since=start)]
-    assert adverts[:20] == pytest.approx([10 * i for i in range(20)], abs=0.2)  # pyright: ignore[reportUnknownMemberType]
+    assert max(later - earlier for earlier, later in pairwise(adverts[:20])) < 10.2
     added = lan.told("lb1", "adds 10.0.0.100", since=start)[0][0]
     assert added == pytest.approx(82, abs=1)  # pyright: ignore[reportUnknownMemberType]
     assert lan.told("lb1", "claims", since=start)[0][0] == added, "announced when it is there, not before"
@@ -216,7 +217,7 @@ async def test_two_hundred_addresses_are_announced_in_small_pieces_between_the_a
     assert max(frames.count(at) for at in frames) <= 32
     assert max(frames) > 10
     adverts = [at for at, _ in lan.told("lb1", "says 250 to 10.0.0.12", since=start)]
-    assert adverts[:5] == pytest.approx([0, 10, 20, 30, 40], abs=0.2)  # pyright: ignore[reportUnknownMemberType]
+    assert max(later - earlier for earlier, later in pairwise(adverts[:5])) < 10.2
 
 
 async def test_two_hundred_routers_that_move_together_are_paced_together(lan: Lan) -> None:

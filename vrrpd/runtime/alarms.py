@@ -97,6 +97,8 @@ class Alarms:
 
     def fade(self, now: int) -> bool:
         """Clear what has not been seen for a minute. Returns whether anything changed."""
+        if not self._raised:
+            return False
         faded = [a.code for a in self if a.seen is not None and now - a.seen > FADES_AFTER]
         return sum(self._clear(code) for code in faded) > 0
 

@@ -36,7 +36,7 @@ def conditions(
     yield Code.CHECK_DOWN, health.weighing
     length = health.hold_down.length // SECOND
     yield Code.HELD_DOWN, f"the role moved too often: a last resort only, for {length} s" if held_down else None
-    serving = isinstance(core.state, Active) and not core.healthy
+    serving = isinstance(core.state, Active) and not core.standing.healthy
     yield Code.SERVING_UNHEALTHY, f"nobody healthy took the role; {unhealthy}" if serving else None
     split = "an Active is heard in one family or network and not in another: nothing is taken over"
     yield Code.SPLIT_GROUP, split if group.split else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 import trio
@@ -23,8 +24,21 @@ from vrrpd.runtime.kernel import AnswerListener, FrameSocket, Kernel
 ASK_EVERY_S = 0.1
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One virtual router that waits.
+
+    Attributes:
+        waits: False once the answer no longer matters to it.
+        heard: told of the answer.
+    """
+
+    waits: Callable[[], bool]
+    heard: Callable[[], None]
+
+
 async def hear_first(
-    kernel: Kernel, link: Link, source: Address, targets: Sequence[Address], waiting: Callable[[], bool]
+    kernel: Kernel, link: Link, source: Address, targets: Sequence[Address], waiting: Sequence[Waiting]
 ) -> bool:
     """Ask until somebody answers or nobody waits any more.
 
@@ -33,7 +47,7 @@ async def hear_first(
         link: the interface to ask on.
         source: our own address there.
         targets: who is asked.
-        waiting: False once the answer no longer matters.
+        waiting: who waits for the answer; may grow meanwhile.
 
     Returns:
         True where somebody answered.
@@ -56,7 +70,7 @@ async def hear_first(
             return False
         async with trio.open_nursery() as nursery:
             nursery.start_soon(wait_for_answer, listener, nursery.cancel_scope)
-            await _ask(frames, questions, waiting)
+            await _ask(frames, questions, lambda: any(each.waits() for each in waiting))
             nursery.cancel_scope.cancel()
     return heard
 

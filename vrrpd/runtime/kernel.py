@@ -16,6 +16,7 @@ import trio
 from vrrpd.linux import claims, sysctl
 from vrrpd.linux.announce import PacketSocket
 from vrrpd.linux.gateways import default_gateways
+from vrrpd.linux.letters import Letter
 from vrrpd.linux.listener import ArpReply, Listener, NeighbourAdvert
 from vrrpd.linux.netlink import Event, Events, KernelRoute, Netlink, Snapshot
 from vrrpd.linux.requester import requester
@@ -56,8 +57,12 @@ class HearingSocket(Protocol):
 class AdvertSocket(HearingSocket, Protocol):
     """The same, to send as well."""
 
-    def send(self, payload: bytes, source: Address, destination: Address) -> SendError | None:
-        """Send one advertisement now."""
+    def letter(self, payload: bytes, source: Address, destination: Address) -> Letter:
+        """Prepare an advertisement."""
+        ...
+
+    def send(self, letters: Sequence[Letter]) -> list[tuple[Letter, SendError]]:
+        """Send advertisements now; those that could not be sent, and why."""
         ...
 
 

@@ -6,11 +6,13 @@ ours needs a source address besides. It holds what the core does not know; the c
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from vrrpd.config.spec import MemberSpec
+from vrrpd.linux.letters import Letter
 from vrrpd.linux.netlink import Link
+from vrrpd.linux.send_error import SendError
 from vrrpd.proto.auth import Seal
 from vrrpd.proto.settings import OWNER, Address, Family
 from vrrpd.proto.timers import SECOND, answer_wait
@@ -68,6 +70,8 @@ class Member:
         self.spec = spec
         self.footing: Footing | None = None
         self.port: Port | None = None
+        self._said: Sequence[tuple[Address, bytes]] = ()
+        self._letters: list[Letter] = []
         self.places: list[Place] = []
         self.outcomes: dict[Key, Outcome] = {}
         self.owners = {each.address.ip for each in spec.addresses} & set(spec.settings.peers)
@@ -120,10 +124,36 @@ class Member:
 
     def stand(self, footing: Footing, port: Port) -> None:
         """Take a footing; encodes every address message ahead of the moment they are needed."""
-        self.footing, self.port = footing, port
+        self.footing, self.port, self._said = footing, port, ()
         owned = self.spec.settings.highest_other == OWNER
         pairs = zip(self.spec.addresses, footing.devices, strict=True)
         self.places = [place(address, device, lease=self.spec.lease, owned=owned) for address, device in pairs]
+
+    def letters(self, said: Sequence[tuple[Address, bytes]]) -> list[Letter]:
+        """An advertisement, prepared once for as long as it is the same (object).
+
+        Args:
+            said: its bytes by destination.
+        """
+        assert self.port is not None, "it has no socket before it stands"
+        assert self.footing is not None, "it has no source before it stands"
+        if said is not self._said:
+            letter, source = self.port.socket.letter, self.footing.source
+            self._said, self._letters = said, [letter(payload, source, to) for to, payload in said]
+        if self.owners:  # one whose owner is gone would come back to us
+            return [
+                each
+                for each in self._letters
+                if each.destination not in self.owners or not self.holds(each.destination)
+            ]
+        return self._letters
+
+    def sent(self, letters: Sequence[Letter], failed: Mapping[Letter, SendError]) -> bool:
+        """Take note of what could not be sent; whether that is news."""
+        before = self.unsent
+        if failed or before:
+            self.unsent = {each.destination: failed[each].text for each in letters if each in failed}
+        return self.unsent != before
 
     def cover(self, zeros: Sequence[tuple[Address, bytes]], seal: Seal | None) -> Cover:
         """What the guardian has to know.

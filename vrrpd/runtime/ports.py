@@ -6,46 +6,68 @@ another port.
 
 A flood must not keep the loop from its timers. What comes in by the first socket fits the outline of what is expected;
 it is read in bounded rounds, and after one with a forgery in it the port takes a breath before the next wait, so that
-being woken does not cost more than reading. What comes in by the second one was sent by strangers or by mistake: of
-that a sample is looked at, and the kernel throws the rest away.
+being woken does not cost more than reading; so it does where many virtual routers speak in bursts. An advertisement
+that a router believed, and that comes again byte for byte, is not judged again. What comes in by the second socket was
+sent by strangers or by mistake: of that a sample is looked at, and the kernel throws the rest away.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import trio
 
 from vrrpd.errors import VrrpdError
+from vrrpd.linux.letters import Letter
 from vrrpd.linux.netlink import Link
+from vrrpd.linux.send_error import SendError
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.outline import outline
+from vrrpd.proto.renewal import Renewal
 from vrrpd.proto.settings import Family, Settings
+from vrrpd.proto.timers import SECOND
 from vrrpd.proto.validate import Drop, Reason, validate, vrid_of
 from vrrpd.runtime.kernel import AdvertSocket, HearingSocket, Kernel
 
 AT_ONCE = 128
 """Datagrams of one round, two milliseconds of work."""
 BREATH_S = 0.001
+LONGEST_BREATH_S = 0.01
 ROUNDS = 16
 """So many rounds empty a full queue."""
+
+TOGETHER = 32
+"""So many are posted before they are sent: the first ones do not wait for the last."""
 
 STRANGERS_AT_ONCE = 32
 STRANGERS_EVERY_S = 0.05
 
+MANY = 16
+"""Of so many virtual routers on a port the Actives speak in bursts; one that begins is let come in as a whole."""
+
+
 Take: TypeAlias = Callable[[Datagram], bool]
 """Where the datagrams of one virtual router go; tells whether one was believed."""
 
+Sent: TypeAlias = Callable[[Mapping[Letter, SendError]], None]
+"""Told which letters could not be sent, and why; not told anything while all can."""
 
-@dataclass(frozen=True, slots=True)
+Renews: TypeAlias = Callable[[], Renewal | None]
+"""What the one that was believed last does when it comes once more; None where it must be taken like any other."""
+
+
+@dataclass(slots=True)
 class _Behind:
-    """A virtual router behind a port."""
+    """A virtual router behind a port, and the last datagram that it believed."""
 
     settings: Settings
     take: Take
+    renews: Renews
+    believed: Datagram | None = None
+    renewal: Renewal | None = None
 
 
 class Port:
@@ -60,27 +82,38 @@ class Port:
         closed: True once its last router has left.
     """
 
-    def __init__(self, family: Family, link: Link, socket: AdvertSocket, strangers: HearingSocket) -> None:
+    def __init__(
+        self, family: Family, link: Link, socket: AdvertSocket, strangers: HearingSocket, now: Callable[[], int]
+    ) -> None:
         self.family = family
         self.link = link
         self.socket = socket
         self.strangers = strangers
         self.dropped = Counter[Reason]()
         self.closed = False
+        self._now = now
+        self._outbox: list[tuple[Sequence[Letter], Sent]] = []
+        self._breath_s = BREATH_S
+        self._returned = False  # somebody who posts waits to hear that it could be sent
         self._routers: dict[int, _Behind] = {}
 
     def __contains__(self, vrid: int) -> bool:
         return vrid in self._routers
 
-    def add(self, settings: Settings, take: Take) -> None:
+    def add(self, settings: Settings, take: Take, renews: Renews) -> None:
         """One more virtual router."""
-        self._routers[settings.vrid] = _Behind(settings, take)
-        self._expect()
+        self._routers[settings.vrid] = _Behind(settings, take, renews)
+        shortest = min(each.settings.interval for each in self._routers.values())
+        self._breath_s = max(BREATH_S, min(shortest / SECOND / 100, LONGEST_BREATH_S))
+        if len(self._routers) == 1:
+            self._expect()
+        else:
+            self._expect_soon()
 
     def remove(self, vrid: int) -> bool:
         """One virtual router less; True while there are others."""
         if self._routers.pop(vrid, None) and self._routers:
-            self._expect()
+            self._expect_soon()
         return bool(self._routers)
 
     def close(self) -> None:
@@ -97,6 +130,8 @@ class Port:
         """
         while not self.closed:  # its last router may leave between the wake-up and here, or while it reads
             await self.socket.wait_readable()
+            if len(self._routers) > MANY:
+                await trio.sleep(self._breath_s)
             awake()
             if not self._hand_over(self.socket.receive(AT_ONCE)):
                 await trio.sleep(BREATH_S)
@@ -108,6 +143,29 @@ class Port:
             awake()
             self._hand_over(self.strangers.receive(STRANGERS_AT_ONCE))
             await trio.sleep(STRANGERS_EVERY_S)
+
+    def post(self, letters: Sequence[Letter], sent: Sent, *, returned: bool) -> None:
+        """Send these before long, with others; at `flush` at the latest.
+
+        Args:
+            letters: one advertisement.
+            sent: see `Sent`.
+            returned: the one before could not be sent to everybody: `sent` is told in any case.
+        """
+        self._outbox.append((letters, sent))
+        self._returned |= returned
+        if len(self._outbox) >= TOGETHER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what was posted."""
+        if not self._outbox:
+            return
+        posted, self._outbox = self._outbox, []
+        failed = dict(self.socket.send([letter for letters, _ in posted for letter in letters]))
+        ask, self._returned = failed or self._returned, False
+        for _, sent in posted if ask else ():
+            sent(failed)
 
     def read(self) -> None:
         """Hand over everything that has come in already, without waiting: an advertisement may lie behind forgeries."""
@@ -127,22 +185,36 @@ class Port:
 
     def _hand_over(self, datagrams: Sequence[Datagram]) -> bool:
         """Give each to its router; True where all of them were believed."""
-        believed = 0
+        believed, now = 0, self._now()
         for datagram in datagrams:
             behind = self._routers.get(vrid_of(datagram) or 0)
-            if behind is not None:
-                believed += behind.take(datagram)
-            else:
+            if behind is None:
                 self._count(datagram)
+            elif behind.believed is datagram and behind.renewal is not None and behind.renewal.note(now):
+                believed += 1
+            elif behind.take(datagram):
+                behind.believed, behind.renewal = datagram, behind.renews()
+                believed += 1
         return believed == len(datagrams)
+
+    def judge_anew(self) -> None:
+        """The host has changed: what was believed need not be any more."""
+        for behind in self._routers.values():
+            behind.believed = None
 
     def _count(self, datagram: Datagram) -> None:
         verdict = validate(datagram, None, ())
         if isinstance(verdict, Drop):
             self.dropped[verdict.reason] += 1
 
+    def _expect_soon(self) -> None:
+        """Tell the sockets once, where many routers come or go together; either hears what the other one does not."""
+        trio.lowlevel.current_trio_token().run_sync_soon(self._expect, idempotent=True)
+
     def _expect(self) -> None:
         """Tell both sockets what to expect; first the one that is to hear less, so that nothing is heard twice."""
+        if self.closed:
+            return
         expected = outline(self.family, [each.settings for each in self._routers.values()])
         self.strangers.expect(expected)
         self.socket.expect(expected)
@@ -165,7 +237,7 @@ class Ports:
     def __iter__(self) -> Iterator[Port]:
         return iter(self._ports.values())
 
-    def join(self, link: Link, settings: Settings, take: Take) -> Port:
+    def join(self, link: Link, settings: Settings, take: Take, renews: Renews) -> Port:
         """Send the datagrams of a virtual router to `take`, opening the port where it is not open yet.
 
         Raises:
@@ -178,7 +250,7 @@ class Ports:
         port = self._ports[key]
         if settings.vrid in port:
             raise VrrpdError(f"VRID {settings.vrid} is taken on {link.name} by another router of this file")
-        port.add(settings, take)
+        port.add(settings, take, renews)
         return port
 
     def leave(self, port: Port, vrid: int) -> None:
@@ -190,7 +262,8 @@ class Ports:
     def _open(self, family: Family, link: Link) -> Port:
         strangers = self._kernel.stranger_socket(family, link.name, link.index)
         try:
-            return Port(family, link, self._kernel.advert_socket(family, link.name, link.index), strangers)
+            socket = self._kernel.advert_socket(family, link.name, link.index)
+            return Port(family, link, socket, strangers, self._kernel.clock.now)
         except VrrpdError:
             strangers.close()
             raise

@@ -82,12 +82,17 @@ class Remarks:
         for each in self._repeats.sums(now):
             self._log.info("refused %d more from %s (%s)", each.more, each.source or "other senders", each.reason)
 
-    def accepted(self, member: Member, core: VirtualRouter, source: Address, advert: Advertisement, now: int) -> None:
-        """An accepted advertisement: is its sender listed, and does it mean the same as ours?"""
-        settings = member.spec.settings
+    def accepted(self, member: Member, core: VirtualRouter, source: Address, advert: Advertisement, now: int) -> bool:
+        """An accepted advertisement: is its sender listed, and does it mean the same as ours?
+
+        Returns:
+            Whether there is an alarm about it, which goes on for as long as such come.
+        """
+        settings, alarming = member.spec.settings, False
         if not settings.unicast and comparable(member.spec, source) and source not in member.spec.names:
             text = f"{source} advertises VRID {settings.vrid} and is not in nodes: list it, or give it another VRID"
             self._alarms.seen(Code.UNLISTED_SOURCE, text, now)
+            alarming = True
         if core.authenticator is not None:
             self._skewed(skew.of_accepted(core.authenticator, source), now)
         if settings.priority == OWNER:  # RFC 9568 7.1, erratum 8298
@@ -96,11 +101,13 @@ class Remarks:
             text = f"{source} advertises every {advert.interval / 1e9:g} s, too seldom for ours of"
             mend = "set the same advert_interval on all nodes"
             self._alarms.seen(Code.LONG_INTERVAL, f"{text} {settings.interval / 1e9:g} s; {mend}", now)
+            alarming = True
         if advert.interval != settings.interval:
             theirs, ours = advert.interval / 1e9, settings.interval / 1e9
             self._note("interval", source, f"advertises every {theirs:g} s, we every {ours:g} s")
         if advert.addresses != settings.addresses and set(advert.addresses) != set(settings.addresses):
             self._note("addresses", source, f"lists {', '.join(map(str, advert.addresses))}")
+        return alarming
 
     def clock(self, keys: Authenticator, now: int) -> None:
         """We have just signed: is our own clock to be believed?"""

@@ -8,7 +8,7 @@ caller renews the one timer from `deadline`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -17,12 +17,15 @@ import trio
 from vrrpd.config.spec import RouterSpec
 from vrrpd.errors import VrrpdError
 from vrrpd.linux.claims import Claim
+from vrrpd.linux.letters import Letter
 from vrrpd.linux.netlink import KernelAddress
+from vrrpd.linux.send_error import SendError
 from vrrpd.proto.clock import Instant
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.effects import Acquire, Announce, Effect, Release, Role, SendAdvert, Transition
 from vrrpd.proto.events import Drain, Received, Unproven
 from vrrpd.proto.group import Asked, Group
+from vrrpd.proto.renewal import Renewal
 from vrrpd.proto.settings import OWNER, Address
 from vrrpd.proto.states import Active, Backup, Leaving
 from vrrpd.proto.timers import active_down_interval
@@ -75,6 +78,7 @@ class Router:
         self._held_down = False
         self._served = False  # when it was told to leave
         self._changed = trio.Event()
+        self._nothing_new = False  # to say about the last advertisement, nor about the same once more
         self._repairs = Repairs()
         self.remarks = Remarks(self.alarms, self._log)
         self._witnesses = [Witness(member, self.alarms) for member in self.members]
@@ -149,6 +153,23 @@ class Router:
             self.fault = trouble
         self._after()
 
+    def speak(self, now: int) -> bool:
+        """Post the regular advertisements that are due, which change nothing; False where there is more to do."""
+        for index in self.group.speak(now):
+            member = self.members[index]
+            if member.port is not None:
+                letters = self._letters(index, self.group.members[index].effective_priority)
+                member.port.post(letters, partial(self._posted, member, letters), returned=bool(member.unsent))
+        following = self.deadline
+        if following is not None and following <= now:
+            return False
+        self._services.renew(self)
+        return True
+
+    def _posted(self, member: Member, letters: Sequence[Letter], failed: Mapping[Letter, SendError]) -> None:
+        if member.sent(letters, failed):
+            self._after()
+
     def tick(self) -> None:
         """A deadline may have passed. A Backup looks once more whether somebody spoke before it takes the role."""
         now = self._services.now()
@@ -159,11 +180,7 @@ class Router:
         if late or isinstance(self.group.members[0].state, Backup):
             for port in {m.port for m in self.members if m.port is not None}:
                 port.read()
-        asked = self.group.tick(self._services.now())
-        if asked and all(isinstance(effect, SendAdvert) for _, effect in asked):
-            self._advertise(asked)
-        else:
-            self._perform(asked)
+        self._perform(self.group.tick(self._services.now()))
 
     def receive(self, index: int, datagram: Datagram) -> bool:
         """A datagram with our VRID came in; returns whether it was believed."""
@@ -181,7 +198,7 @@ class Router:
             return False
         event, before = Received(verdict.advert, datagram.source, verdict.dialect), core.state
         self._perform(self.group.received(index, event, now))
-        self.remarks.accepted(self.members[index], core, datagram.source, verdict.advert, now)
+        remarked = self.remarks.accepted(self.members[index], core, datagram.source, verdict.advert, now)
         self._witnesses[index].heard(core, before, event, now)
         if index == 0 and verdict.advert.priority:  # the others have the same role, and other addresses
             name = self.members[0].spec.names.get(datagram.source, str(datagram.source))
@@ -190,7 +207,15 @@ class Router:
             self._cover(index)
         if len(self.members) > 1:
             self.network_heard(index)
+        self._nothing_new = not remarked and not self.movement.movers
         return True
+
+    def renewal(self, index: int) -> Renewal | None:
+        """What the datagram that was believed last does when it comes again; None where it has to be received anew."""
+        found = self.group.renewal if self._nothing_new else None
+        if found is not None:
+            found.counted = self._witnesses[index].heard_again
+        return found
 
     def claimed(self, index: int, claim: Claim) -> None:
         """Somebody on the link says that an address of ours is his, or we hear ourselves."""
@@ -279,18 +304,22 @@ class Router:
             await self._changed.wait()
         return self.drained
 
-    def retry(self) -> None:
-        """Try again what the kernel refused: a socket, an address."""
+    def look_around(self) -> None:
+        """Once a second: is anything over? Who else has our addresses, which are missing, which peers have no agent?"""
+        now = self._services.now()
+        self.alarms.fade(now)
+        self.remarks.sum_up(now)
         if self.fault is not None:
             self.refresh()
-        for index, member in enumerate(self.members):
-            failed = [o.place for o in member.outcomes.values() if o.standing is Standing.FAILED]
-            self._services.addresses.hold(failed, partial(self._settled, index))
+        if any(core.holds_addresses for core in self.group.members) or Code.NO_AGENT in self.alarms:
+            self._look_after_addresses(now)
 
-    def look_around(self) -> None:
-        """Once a second: who else has our addresses, and which peers have no agent?"""
-        now, absent = self._services.now(), list[str]()
-        for index, (witness, core) in enumerate(zip(self._witnesses, self.group.members, strict=True)):
+    def _look_after_addresses(self, now: int) -> None:
+        absent = list[str]()
+        for index, (member, witness) in enumerate(zip(self.members, self._witnesses, strict=True)):
+            if failed := [o.place for o in member.outcomes.values() if o.standing is Standing.FAILED]:
+                self._services.addresses.hold(failed, partial(self._settled, index))
+            core = self.group.members[index]
             absent += witness.absent(core, now)
             if witness.second_holders(core, now):
                 self._announce(index)
@@ -314,7 +343,9 @@ class Router:
         """Start all members; returns what is in the way, where an interface went away meanwhile."""
         for index, (member, footing) in enumerate(zip(self.members, footings, strict=True)):
             try:
-                port = self._services.ports.join(footing.link, member.spec.settings, partial(self.receive, index))
+                port = self._services.ports.join(
+                    footing.link, member.spec.settings, partial(self.receive, index), partial(self.renewal, index)
+                )
             except VrrpdError as error:
                 self._stand_down(str(error))
                 return str(error)
@@ -339,20 +370,10 @@ class Router:
 
     # ---------------------------------------------------------------- effects
 
-    def _advertise(self, asked: list[Asked]) -> None:
-        """The regular advertisement, which changes nothing else: other routers wait for theirs."""
-        unsent = [dict(member.unsent) for member in self.members if member.unsent]
-        for index, effect in asked:
-            self._do(index, effect)
-        if unsent == [member.unsent for member in self.members if member.unsent]:
-            self._services.renew(self)
-        else:
-            self._after()
-
     def _perform(self, asked: list[Asked]) -> None:
         for index, effect in asked:
             self._do(index, effect)
-        if self._drain is Drain.ASK and self.group.members[0].drain is Drain.NO:  # nobody else would have served
+        if self._drain is Drain.ASK and self.group.members[0].standing.drain is Drain.NO:  # nobody else would serve
             self._log.warning("not drained: nobody else took the role")
             self.undrain()
         self._after()
@@ -382,23 +403,23 @@ class Router:
                     self._services.listen(self, index)
 
     def _send(self, index: int, priority: int) -> None:
+        """Send an advertisement to all peers, at once."""
         member = self.members[index]
-        if member.port is None or member.footing is None:
-            return
-        send, source = member.port.socket.send, member.footing.source
-        at, core = Instant(self._services.now(), self._services.wall()), self.group.members[index]
-        for destination, payload in core.datagrams(priority, at):
-            if destination in member.owners and member.holds(destination):  # its owner is gone: we would hear ourselves
-                continue
-            error = send(payload, source, destination)
-            if error is not None:
-                member.unsent[destination] = error.text
-            elif member.unsent:
-                member.unsent.pop(destination, None)
-        if core.authenticator is not None:
-            self.remarks.clock(core.authenticator, at.now)
-            if core.holds_addresses and core.authenticator.outdated(member.seal, at):
-                self._cover(index)
+        if member.port is not None:
+            letters = self._letters(index, priority)
+            member.sent(letters, dict(member.port.socket.send(letters)))
+
+    def _letters(self, index: int, priority: int) -> list[Letter]:
+        """An advertisement to all peers, signed where it must be."""
+        member, core, keys = self.members[index], self.group.members[index], self.group.members[index].authenticator
+        if keys is None:
+            return member.letters(core.encoder.unsigned(priority))
+        at = Instant(self._services.now(), self._services.wall())
+        letters = member.letters(core.encoder.datagrams(priority, at))
+        self.remarks.clock(keys, at.now)
+        if core.holds_addresses and keys.outdated(member.seal, at):
+            self._cover(index)
+        return letters
 
     def _is_news(self, index: int, at: Instant) -> bool:
         """Whether the guardian says what its peers understand: not any more after a new checksum, or a new time."""
@@ -408,8 +429,8 @@ class Router:
 
     def _cover(self, index: int) -> None:
         """Tell the guardian what to do in our place, before it can be needed."""
-        self._services.vigil.holding()
         core = self.group.members[index]
+        self._services.vigil.will_hold(core.settings.interval)
         keys, at = core.authenticator, Instant(self._services.now(), self._services.wall())
         seal = keys.delegate(at) if keys and keys.signs else None
         self._services.guardian.cover(

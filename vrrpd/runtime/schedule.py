@@ -1,13 +1,13 @@
 """One timer for all routers: a heap of deadlines, renewed lazily.
 
 A deadline that moves later (every advertisement heard moves one) costs nothing: the entry stays and is looked at when
-it comes up. Only one that moves earlier is pushed again.
+it comes up. Only one that moves earlier is entered again. Routers that are due at the same instant share an entry of
+the heap: those of a host speak in bursts, and hear bursts.
 """
 
 from __future__ import annotations
 
 import heapq
-from itertools import count
 from typing import Generic, Protocol, TypeVar
 
 
@@ -27,16 +27,21 @@ class Schedule(Generic[ItemT]):
     """When somebody next has something to do; all times in nanoseconds of one clock."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, ItemT]] = []
+        self._heap: list[int] = []
+        self._due_at: dict[int, list[ItemT]] = {}  # for each time in the heap; some of them moved or left since
         self._entered: dict[ItemT, int] = {}
-        self._order = count()
 
     def renew(self, item: ItemT) -> None:
         """Take note of the present deadline of an item."""
         deadline, entered = item.deadline, self._entered.get(item)
         if deadline is not None and (entered is None or deadline < entered):
             self._entered[item] = deadline
-            heapq.heappush(self._heap, (deadline, next(self._order), item))
+            others = self._due_at.get(deadline)
+            if others is None:
+                self._due_at[deadline] = [item]
+                heapq.heappush(self._heap, deadline)
+            else:
+                others.append(item)
 
     def forget(self, item: ItemT) -> None:
         """The item will not be asked for again."""
@@ -44,26 +49,35 @@ class Schedule(Generic[ItemT]):
 
     def next(self) -> int | None:
         """The earliest deadline, None where nothing is due ever."""
-        self._settle()
-        return self._heap[0][0] if self._heap else None
+        while self._heap and not self._is_true(self._heap[0]):
+            del self._due_at[heapq.heappop(self._heap)]
+        return self._heap[0] if self._heap else None
 
     def due(self, now: int) -> list[ItemT]:
-        """Every item whose deadline has passed; the caller handles each and renews it."""
+        """Every item whose deadline has passed, in their order; the caller handles each and renews it."""
         found: list[ItemT] = []
-        while (first := self.next()) is not None and first <= now:
-            item = heapq.heappop(self._heap)[2]
-            del self._entered[item]
-            found.append(item)
+        while self._heap and self._heap[0] <= now:
+            at = heapq.heappop(self._heap)
+            for item in self._due_at.pop(at):
+                if self._entered.get(item) == at:
+                    del self._entered[item]
+                    deadline = item.deadline
+                    if deadline is not None and deadline <= now:
+                        found.append(item)
+                    else:
+                        self.renew(item)
         return found
 
-    def _settle(self) -> None:
-        """Bring the true earliest deadline to the top: drop what is stale, move what was renewed."""
-        while self._heap:
-            at, _, item = self._heap[0]
-            deadline = item.deadline
-            if self._entered.get(item) == at and deadline is not None and deadline <= at:
-                return
-            heapq.heappop(self._heap)
+    def _is_true(self, at: int) -> bool:
+        """Whether anything is still due at this time; what has moved is entered where it belongs."""
+        items = self._due_at[at]
+        while items:
+            item = items[-1]
             if self._entered.get(item) == at:
+                deadline = item.deadline
+                if deadline is not None and deadline <= at:
+                    return True
                 del self._entered[item]
                 self.renew(item)
+            items.pop()
+        return False

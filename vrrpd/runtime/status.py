@@ -16,6 +16,7 @@ from vrrpd import __version__
 from vrrpd.config.spec import MoverSpec
 from vrrpd.proto.effects import Role
 from vrrpd.proto.router import VirtualRouter
+from vrrpd.proto.states import active_of
 from vrrpd.proto.timers import SECOND
 from vrrpd.runtime.alarms import Code
 from vrrpd.runtime.links import Links
@@ -79,7 +80,7 @@ def _member(
     runtime: Runtime, router: Router, index: int, moment: Moment, drained_until: Callable[[str], datetime | None]
 ) -> dict[str, Any]:
     member, core, name = router.members[index], router.group.members[index], router.members[index].spec.router
-    settings, counters = member.spec.settings, core.counters
+    settings, counters, active = member.spec.settings, core.counters, active_of(core.state, core.source)
     held, until = router.health.hold_down, drained_until(name)
     return {
         "name": name,
@@ -89,7 +90,7 @@ def _member(
         "state": _state(router, core),
         "priority": settings.priority,
         "effective_priority": 0 if (router.drained or router.aside) and router.idle else core.effective_priority,
-        "active_address": str(core.active_address) if core.active_address else None,
+        "active_address": str(active) if active else None,
         "since": moment.of(router.since),
         "reason": _reason(router, index),
         "drained": router.drained,
@@ -118,7 +119,7 @@ def _state(router: Router, core: VirtualRouter) -> str:
     """One of init, backup, active, fault."""
     if (router.drained or router.aside) and router.idle and not router.fault:
         return str(Role.BACKUP)
-    out = core.source is not None and not core.takes_part
+    out = core.source is not None and not core.standing.takes_part
     return "fault" if router.idle and (router.fault or out) else str(router.role)
 
 
@@ -129,7 +130,7 @@ def _reason(router: Router, index: int) -> str:
         return router.fault
     if router.waits_to_hear(index):
         return f"{core.reason}; nothing was heard on the network yet"
-    if core.takes_part or not router.idle:
+    if core.standing.takes_part or not router.idle:
         return core.reason
     if router.drained:
         return "drained"

@@ -1,16 +1,16 @@
 """The task tree of the agent, and the one timer.
 
     Runtime.run
-    ├── timer       waits for the clock; ticks the routers that are due; the only place that arms it
+    ├── timer       waits for the clock; regular advertisements in one go, then the routers with more to do; the
+    │               stamp for the guardian; the only place that arms the timer
     ├── events      links and addresses as the kernel tells of them; routers start, stop, start anew
     ├── addresses   carries address changes to one worker thread, in order
-    ├── vigil       was the loop awake all the time? The stamp for the guardian
     ├── guardian    sees to it that there is one
     ├── announcer   gratuitous ARP and neighbour advertisements, paced
     ├── claims      listens for other holders of our addresses, and asks for them
     ├── post ...    one for each of its listeners
     ├── port ...    two for each interface and family: read adverts and what strangers send, hand them to routers
-    ├── hearing ... one for each router that waits for a sign of life on its link
+    ├── hearing ... asks for a sign of life on a link, for all routers that wait for the same
     └── movement .. one for each router with movers: the movers at work
 
 The wanted state comes in whole (`apply`): routers that are new are made, those that are gone or changed hand over and
@@ -23,7 +23,7 @@ machine paused, others may have taken over, and then everything is dropped befor
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeAlias
@@ -47,10 +47,11 @@ from vrrpd.runtime.addresses import Addresses
 from vrrpd.runtime.announcer import Announcer
 from vrrpd.runtime.claims import Claims, Post
 from vrrpd.runtime.health import CheckState
-from vrrpd.runtime.hearing import hear_first, on_link
+from vrrpd.runtime.hearing import Waiting, hear_first, on_link
 from vrrpd.runtime.host_routes import HostRoutes, remove_orphans
 from vrrpd.runtime.kernel import Kernel
 from vrrpd.runtime.links import Links
+from vrrpd.runtime.member import Footing
 from vrrpd.runtime.moving import Movement, Moving
 from vrrpd.runtime.ports import Port, Ports
 from vrrpd.runtime.routers import Router
@@ -59,6 +60,9 @@ from vrrpd.runtime.services import Services
 from vrrpd.runtime.vigil import Vigil, freeze_limit
 
 HOUSEKEEPING_EVERY_S = 1
+
+PIECE = 16
+"""So many routers are ticked between two looks at the clock; each may take the role."""
 
 
 class Runtime:
@@ -96,6 +100,8 @@ class Runtime:
         self._own: set[Address] = set()
         self._peers: set[Address] = set()
         self._armed: int | None = None
+        self._ticking = False
+        self._hearings: dict[tuple[int, Address, tuple[Address, ...]], list[Waiting]] = {}
         self._limit = 0  # the last F while anything was held
         self._nursery: trio.Nursery | None = None
         self._left = trio.Event()
@@ -137,7 +143,6 @@ class Runtime:
                 nursery.start_soon(self._timer)
                 nursery.start_soon(self._events)
                 nursery.start_soon(self._addresses.run)
-                nursery.start_soon(self._vigil.run)
                 nursery.start_soon(self._kernel.guardian.run)
                 nursery.start_soon(self._announcer.run)
                 nursery.start_soon(self._claims.run)
@@ -205,12 +210,20 @@ class Runtime:
     # ---------------------------------------------------------------- tasks
 
     async def _timer(self) -> None:
+        self._arm()
         while True:
             await self._kernel.clock.wait()
-            self._vigil.look()
-            self._armed = None
-            for router in self._schedule.due(self.now()):
+            self._ticking, self._armed = True, None
+            self._vigil.beat()
+            now = self.now()
+            others = [router for router in self._schedule.due(now) if not router.speak(now)]
+            for port in self._ports:
+                port.flush()
+            for count, router in enumerate(others, start=1):
                 router.tick()
+                if count % PIECE == 0:  # many of them take a while
+                    self._vigil.look()
+            self._ticking = False
             self._arm()
 
     async def _events(self) -> None:
@@ -225,22 +238,18 @@ class Runtime:
         with suppress(trio.ClosedResourceError):
             await work(self._vigil.look)
 
-    async def _hear(self, router: Router, index: int) -> None:
-        member = router.members[index]
-        footing = member.footing
-        if footing is None:
-            return
-        candidates = [*member.spec.neighbours, *self._kernel.gateways(footing.link.name)]
+    async def _hear(self, footing: Footing, neighbours: tuple[Address, ...], waiting: Sequence[Waiting]) -> None:
+        candidates = [*neighbours, *self._kernel.gateways(footing.link.name)]
         same = [each for each in candidates if each.version == footing.source.version]
         targets = on_link(same, self.links.on(footing.link.name))
-
-        def waiting() -> bool:
-            return member.footing is footing and router.waits_to_hear(index)
-
-        heard = await hear_first(self._kernel, footing.link, footing.source, targets, waiting)
+        try:
+            heard = await hear_first(self._kernel, footing.link, footing.source, targets, waiting)
+        finally:
+            del self._hearings[footing.link.index, footing.source, neighbours]
         self._vigil.look()
-        if heard and waiting():
-            router.network_heard(index)
+        for each in waiting if heard else ():
+            if each.waits():
+                each.heard()
 
     async def _housekeeping(self) -> None:
         while True:
@@ -248,9 +257,6 @@ class Runtime:
             self._vigil.look()
             self._addresses.retry()
             for router in list(self.routers.values()):
-                router.alarms.fade(self.now())
-                router.remarks.sum_up(self.now())
-                router.retry()
                 router.look_around()
 
     # ---------------------------------------------------------------- what changed
@@ -317,6 +323,8 @@ class Runtime:
         """Links, addresses or the wanted state changed: every router looks where it stands."""
         self._own.clear()
         self._own.update(self.links.own())
+        for port in self._ports:
+            port.judge_anew()
         self._tidy()
         for router in list(self.routers.values()):
             router.refresh()
@@ -339,6 +347,7 @@ class Runtime:
                 else:
                     router.judge_health()
                 router.refresh()
+                self._vigil.look()  # many of them take a while
         self._vigil.patience = min((router.patience for router in self.routers.values()), default=SECOND)
         self._vigil.holding()
         self._left.set()
@@ -360,12 +369,18 @@ class Runtime:
         self._schedule.renew(router)
         self._arm()
         if router.leaving and router.idle and self.routers.get(router.spec.name) is router:
-            self._tidy()
+            trio.lowlevel.current_trio_token().run_sync_soon(self._tidy, idempotent=True)  # many may leave together
 
     def _arm(self) -> None:
-        """The one place that sets the one timer."""
-        following = self._schedule.next()
-        if following != self._armed:
+        """The one place that sets the one timer; while routers tick, only when all have.
+
+        It may go off too early, which costs less than to set it each time that a deadline moves.
+        """
+        if self._ticking:
+            return
+        following, due = self._schedule.next(), self._vigil.due
+        following = due if following is None else min(following, due)
+        if self._armed is None or following < self._armed:
             self._armed = following
             self._kernel.clock.arm(following)
 
@@ -379,8 +394,19 @@ class Runtime:
         self._nursery.start_soon(post.run, self._vigil.look)
 
     def _listen(self, router: Router, index: int) -> None:
+        """Ask for a sign of life; once for all that wait for the same one."""
         assert self._nursery is not None, "routers are started while the runtime runs"
-        self._nursery.start_soon(self._hear, router, index)
+        member = router.members[index]
+        footing, neighbours = member.footing, member.spec.neighbours
+        if footing is None:
+            return
+        waits = lambda: member.footing is footing and router.waits_to_hear(index)  # noqa: E731 - one expression
+        key = footing.link.index, footing.source, neighbours
+        waiting = self._hearings.get(key)
+        if waiting is None:
+            waiting = self._hearings[key] = []
+            self._nursery.start_soon(self._hear, footing, neighbours, waiting)
+        waiting.append(Waiting(waits, partial(router.network_heard, index)))
 
 
 def _no_mover(_runtime: Runtime, _router: Router, spec: MoverSpec, _changed: Callable[[], None]) -> Moving:

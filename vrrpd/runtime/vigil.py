@@ -9,7 +9,7 @@ it handles an event or touches an address. It reads two things:
   suspended, CLOCK_BOOTTIME does not, so both are read.
 
 Either makes all routers drop everything, listen as after a start, and only then take part again. Otherwise `look`
-leaves the stamp that shows the guardian a healthy loop. `run` looks often enough where nobody else does.
+leaves the stamp that shows the guardian a healthy loop. The one timer sees to it that somebody looks often enough.
 
 The worker thread asks `fresh` right before it writes: an addition that was pending in a frozen process must not run.
 """
@@ -18,13 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import trio
-
 from vrrpd.proto.timers import MS, SECOND
 from vrrpd.runtime.kernel import Clock, Guardian
 
 IDLE = SECOND
 """How often the loop is looked at while nothing is held; twice in an Active_Down_Interval at least."""
+
+RECKONED_EVERY = SECOND
+"""How often it is found out anew how patient the guardian may be."""
 
 _SHORTEST_F, _LONGEST_F = 100 * MS, SECOND
 
@@ -65,7 +66,19 @@ class Vigil:
         self._seen = clock.now()
         self._seen_boot = clock.boot()
         self._beat = IDLE
-        self._changed = trio.Event()
+        self._told: int | None = None
+        self._reckoned = self._seen
+
+    @property
+    def due(self) -> int:
+        """When the guardian wants to see a sign of life at the latest, nanoseconds; `beat` gives it."""
+        return self._seen + self._beat
+
+    def beat(self) -> None:
+        """Look, and now and then how often that is needed."""
+        self.look()
+        if self._seen - self._reckoned >= RECKONED_EVERY:
+            self.holding()
 
     def look(self) -> None:
         """Drop everything where the loop was not awake all the time, else leave a stamp."""
@@ -83,24 +96,18 @@ class Vigil:
         """False where the loop does not turn, as far as that can be seen from the worker thread."""
         return not self._guardian.acted and self._slept(self._clock.now(), self._clock.boot()) <= self.patience
 
+    def will_hold(self, interval: int) -> None:
+        """A router with this interval, nanoseconds, is about to hold something."""
+        if self._told is None or freeze_limit(interval) < self._told:
+            self.holding()
+
     def holding(self) -> None:
         """Something is held from now on, or no more: the guardian is told how patient it may be."""
-        limit = self._limit()
-        beat = min(IDLE if limit is None else limit // 4, self.patience // 2)
+        limit = self._told = self._limit()
+        self._reckoned = self._seen
+        self._beat = min(IDLE if limit is None else limit // 4, self.patience // 2)
         if limit is not None:
             self._guardian.watch(limit)
-        if beat != self._beat:
-            self._beat = beat
-            self._changed.set()
-            self._changed = trio.Event()
-
-    async def run(self) -> None:
-        """Look as often as the guardian wants to see it, for ever."""
-        while True:
-            with trio.move_on_after(self._beat / SECOND):
-                await self._changed.wait()
-            self.look()
-            self.holding()
 
     def _slept(self, now: int, boot: int) -> int:
         return max(now - self._seen, boot - self._seen_boot)

@@ -48,6 +48,7 @@ class Witness:
         self._absent = Absent()
         self._claims: dict[tuple[Address, str], int] = {}  # when each was first heard
         self._defended: int | None = None
+        self._last: Reign | None = None  # of the last advertisement
 
     def heard(self, core: VirtualRouter, before: State, event: Received, now: int) -> None:
         """An accepted advertisement was handled.
@@ -70,11 +71,18 @@ class Witness:
             text = f"{self._name(reign)} took the role from this node {TOO_OFTEN} times within a minute"
             mend = "we lose its advertisements in between; look at the network between the two"
             self._alarms.seen(Code.TWO_ACTIVE, f"{text}: {mend}", now)
+        self._last = reign
         if self._quarrel(core, reign, now) and serves:
             mine = core.effective_priority
             text = f"{self._name(reign)} goes on advertising although we contradict it with priority {mine}"
             mend = "it does not hear us, or refuses what we say; look for what passes protocol 112 one way only"
             self._alarms.seen(Code.ONE_WAY, f"{text}: {mend} (cable, switch port, firewall), and at its log", now)
+
+    def heard_again(self, at: int, number: int) -> None:
+        """The advertisement that was heard last was heard so many times more, at last at this time."""
+        if self._last is not None:
+            self._last.last = at
+            self._last.claims += number
 
     def heard_from(self, source: Address) -> int | None:
         """The last priority that was accepted from a source; None where there was none."""
@@ -120,6 +128,8 @@ class Witness:
         Returns:
             True where the addresses are worth announcing once more.
         """
+        if not self._claims:
+            return False
         wait = SETTLING + core.settings.interval  # a rival that we hear speaks within an interval
         due = {claim: at for claim, at in self._claims.items() if now - at >= wait}
         for claim in due:
