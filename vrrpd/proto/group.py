@@ -91,14 +91,21 @@ class Group:
         """Start all members, each from its source address."""
         return self._each(lambda index: Startup(sources[index]), now)
 
-    def tick(self, now: int) -> list[Asked]:
-        """Handle every deadline that has passed."""
+    def tick(self, now: int, late: int | None = None) -> list[Asked]:
+        """Handle every deadline that has passed.
+
+        Args:
+            now: nanoseconds.
+            late: for how long something kept us from it that may have kept others as well, nanoseconds; None: since
+                the deadline.
+        """
+        event = Tick(self._late(now) if late is None else self._grave(late))
         if self._alone is not None:
-            return [(0, effect) for effect in self._alone.handle(Tick(self._late(now)), now)]
+            return [(0, effect) for effect in self._alone.handle(event, now)]
         if self._watching and now < max(self._deadlines):
             self._look(now)
             return []
-        ready, event = self.members if self._watching else self._doing, Tick(self._late(now))
+        ready = self.members if self._watching else self._doing
         asked = [(i, e) for i, m in enumerate(self.members) if m in ready for e in m.handle(event, now)]
         self._look(now)
         return asked
@@ -178,8 +185,10 @@ class Group:
         return [m.deadline for m in self.members if m.deadline is not None]
 
     def _late(self, now: int) -> int:
-        """How late this tick is, nanoseconds; 0 where that is no more than any host is now and then."""
-        late = now - (self.deadline or now)
+        return self._grave(now - (self.deadline or now))
+
+    def _grave(self, late: int) -> int:
+        """How late a tick is, nanoseconds; 0 where that is no more than any host is now and then."""
         return late if late > self.members[0].settings.interval // IN_TIME else 0
 
     def _look(self, now: int) -> None:

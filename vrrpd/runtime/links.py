@@ -37,12 +37,14 @@ class Links:
     def __init__(self) -> None:
         self._by_index: dict[int, Link] = {}
         self.addresses: dict[tuple[int, str], KernelAddress] = {}
+        self._by_ip: dict[Address, dict[tuple[int, str], KernelAddress]] = {}
         self._changed = trio.Event()
 
     def replace(self, snapshot: Snapshot) -> None:
         """Take a full reading."""
         self._by_index = {link.index: link for link in snapshot.links}
         self.addresses = {each.key: each for each in snapshot.addresses}
+        self._by_ip = _by_ip(snapshot.addresses)
         self._tell()
 
     def update(self, event: Event) -> None:
@@ -54,11 +56,17 @@ class Links:
             case LinkGone(link):
                 self._by_index.pop(link.index, None)
                 self.addresses = {key: a for key, a in self.addresses.items() if a.index != link.index}
+                self._by_ip = _by_ip(self.addresses.values())
                 self._tell()
             case AddressAdded(address):
                 self.addresses[address.key] = address
+                self._by_ip.setdefault(address.address.ip, {})[address.key] = address
             case AddressRemoved(address):
                 self.addresses.pop(address.key, None)
+                others = self._by_ip.get(address.address.ip, {})
+                others.pop(address.key, None)
+                if not others:
+                    self._by_ip.pop(address.address.ip, None)
             case Overrun():
                 pass
 
@@ -91,7 +99,8 @@ class Links:
 
     def present(self, interface: str, address: Address) -> KernelAddress | None:
         """This address on this interface, whatever its prefix length; one that is not ours comes first."""
-        found = [a for a in self.on(interface) if a.address.ip == address]
+        link = self.link(interface)
+        found = [a for a in self._by_ip.get(address, {}).values() if link is not None and a.index == link.index]
         return min(found, key=lambda a: a.ours, default=None)
 
     def source(self, interface: str, family: Family, shared: Container[Address]) -> Address | None:
@@ -139,3 +148,10 @@ def host_facts(snapshot: Snapshot) -> HostFacts:
 
 def _may_be_source(address: KernelAddress) -> bool:
     return not (address.ours or address.tentative or address.failed or address.deprecated)
+
+
+def _by_ip(addresses: Iterable[KernelAddress]) -> dict[Address, dict[tuple[int, str], KernelAddress]]:
+    found = dict[Address, dict[tuple[int, str], KernelAddress]]()
+    for each in addresses:
+        found.setdefault(each.address.ip, {})[each.key] = each
+    return found

@@ -6,7 +6,7 @@ ours needs a source address besides. It holds what the core does not know; the c
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from vrrpd.config.spec import MemberSpec
@@ -14,6 +14,7 @@ from vrrpd.linux.letters import Letter
 from vrrpd.linux.netlink import Link
 from vrrpd.linux.send_error import SendError
 from vrrpd.proto.auth import Seal
+from vrrpd.proto.router import VirtualRouter
 from vrrpd.proto.settings import OWNER, Address, Family
 from vrrpd.proto.timers import SECOND, answer_wait
 from vrrpd.runtime.addresses import Key, Outcome, Place, Standing, place
@@ -21,6 +22,9 @@ from vrrpd.runtime.claims import Heard, Watch
 from vrrpd.runtime.kernel import Cover
 from vrrpd.runtime.links import Links
 from vrrpd.runtime.ports import Port
+
+MOST_LETTERS = 4
+"""Advertisements that are kept prepared: ours, and what we say when we leave."""
 
 LONGEST_WAIT_FOR_SUCCESSOR = SECOND
 """How long the addresses of a dead agent may wait to be taken over."""
@@ -70,8 +74,7 @@ class Member:
         self.spec = spec
         self.footing: Footing | None = None
         self.port: Port | None = None
-        self._said: Sequence[tuple[Address, bytes]] = ()
-        self._letters: list[Letter] = []
+        self._letters: dict[int, tuple[Sequence[tuple[Address, bytes]], list[Letter]]] = {}
         self.places: list[Place] = []
         self.outcomes: dict[Key, Outcome] = {}
         self.owners = {each.address.ip for each in spec.addresses} & set(spec.settings.peers)
@@ -124,10 +127,16 @@ class Member:
 
     def stand(self, footing: Footing, port: Port) -> None:
         """Take a footing; encodes every address message ahead of the moment they are needed."""
-        self.footing, self.port, self._said = footing, port, ()
+        self.footing, self.port = footing, port
+        self._letters.clear()
         owned = self.spec.settings.highest_other == OWNER
         pairs = zip(self.spec.addresses, footing.devices, strict=True)
         self.places = [place(address, device, lease=self.spec.lease, owned=owned) for address, device in pairs]
+
+    def prepare(self, core: VirtualRouter) -> None:
+        """Prepare what it will say as Active, where that can be known before."""
+        if core.authenticator is None:
+            self.letters(core.encoder.unsigned(core.effective_priority))
 
     def letters(self, said: Sequence[tuple[Address, bytes]]) -> list[Letter]:
         """An advertisement, prepared once for as long as it is the same (object).
@@ -137,23 +146,27 @@ class Member:
         """
         assert self.port is not None, "it has no socket before it stands"
         assert self.footing is not None, "it has no source before it stands"
-        if said is not self._said:
+        known = self._letters.get(id(said))  # which nobody else can have while it is kept here
+        if known is None:
             letter, source = self.port.socket.letter, self.footing.source
-            self._said, self._letters = said, [letter(payload, source, to) for to, payload in said]
+            known = said, [letter(payload, source, to) for to, payload in said]
+            if len(self._letters) >= MOST_LETTERS:
+                self._letters.clear()
+            self._letters[id(said)] = known
+        letters = known[1]
         if self.owners:  # one whose owner is gone would come back to us
-            return [
-                each
-                for each in self._letters
-                if each.destination not in self.owners or not self.holds(each.destination)
-            ]
-        return self._letters
+            return [each for each in letters if each.destination not in self.owners or not self.holds(each.destination)]
+        return letters
 
-    def sent(self, letters: Sequence[Letter], failed: Mapping[Letter, SendError]) -> bool:
-        """Take note of what could not be sent; whether that is news."""
+    def sent(
+        self, letters: Sequence[Letter], failed: Mapping[Letter, SendError], news: Callable[[], None] | None = None
+    ) -> None:
+        """Take note of what could not be sent; `news` is called where that is something else than before."""
         before = self.unsent
         if failed or before:
             self.unsent = {each.destination: failed[each].text for each in letters if each in failed}
-        return self.unsent != before
+        if news is not None and self.unsent != before:
+            news()
 
     def cover(self, zeros: Sequence[tuple[Address, bytes]], seal: Seal | None) -> Cover:
         """What the guardian has to know.

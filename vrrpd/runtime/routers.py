@@ -8,7 +8,7 @@ caller renews the one timer from `deadline`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -19,7 +19,6 @@ from vrrpd.errors import VrrpdError
 from vrrpd.linux.claims import Claim
 from vrrpd.linux.letters import Letter
 from vrrpd.linux.netlink import KernelAddress
-from vrrpd.linux.send_error import SendError
 from vrrpd.proto.clock import Instant
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.effects import Acquire, Announce, Effect, Release, Role, SendAdvert, Transition
@@ -156,31 +155,31 @@ class Router:
     def speak(self, now: int) -> bool:
         """Post the regular advertisements that are due, which change nothing; False where there is more to do."""
         for index in self.group.speak(now):
-            member = self.members[index]
-            if member.port is not None:
+            if (port := self.members[index].port) is not None:
                 letters = self._letters(index, self.group.members[index].effective_priority)
-                member.port.post(letters, partial(self._posted, member, letters), returned=bool(member.unsent))
+                sent = partial(self.members[index].sent, letters, news=self._after)
+                port.post(letters, sent, returned=bool(self.members[index].unsent))
         following = self.deadline
         if following is not None and following <= now:
             return False
         self._services.renew(self)
         return True
 
-    def _posted(self, member: Member, letters: Sequence[Letter], failed: Mapping[Letter, SendError]) -> None:
-        if member.sent(letters, failed):
-            self._after()
+    def tick(self, woken: int, waiting: int) -> None:
+        """A deadline may have passed. A Backup looks once more whether somebody spoke before it takes the role.
 
-    def tick(self) -> None:
-        """A deadline may have passed. A Backup looks once more whether somebody spoke before it takes the role."""
+        What woke us late, at `woken` after `waiting` since then (nanoseconds), may have kept an Active from speaking.
+        """
         now = self._services.now()
         if self._held_down and not self.health.hold_down.active(now):
             self._held_down = False
             self.judge_health()
-        late = now - (self.group.deadline or now) > self.spec.members[0].settings.interval
-        if late or isinstance(self.group.members[0].state, Backup):
+        deadline = self.group.deadline
+        late = woken - max(deadline or woken, waiting)
+        if late > self.spec.members[0].settings.interval or isinstance(self.group.members[0].state, Backup):
             for port in {m.port for m in self.members if m.port is not None}:
                 port.read()
-        self._perform(self.group.tick(self._services.now()))
+        self._perform(self.group.tick(self._services.now(), late))
 
     def receive(self, index: int, datagram: Datagram) -> bool:
         """A datagram with our VRID came in; returns whether it was believed."""
@@ -351,6 +350,8 @@ class Router:
                 return str(error)
             member.stand(footing, port)
         self._perform(self.group.start([f.source for f in footings], self._services.now()))
+        for member, core in zip(self.members, self.group.members, strict=True):
+            member.prepare(core)
         return None
 
     def _follow_names(self, footings: list[Footing]) -> None:

@@ -212,15 +212,16 @@ class Runtime:
     async def _timer(self) -> None:
         self._arm()
         while True:
+            waiting = self.now()
             await self._kernel.clock.wait()
+            now = self.now()
             self._ticking, self._armed = True, None
             self._vigil.beat()
-            now = self.now()
             others = [router for router in self._schedule.due(now) if not router.speak(now)]
             for port in self._ports:
                 port.flush()
             for count, router in enumerate(others, start=1):
-                router.tick()
+                router.tick(now, waiting)
                 if count % PIECE == 0:  # many of them take a while
                     self._vigil.look()
             self._ticking = False
