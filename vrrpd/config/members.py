@@ -315,7 +315,10 @@ def _names(router: Router, family: Family) -> dict[Address, str]:
 
 
 def _phase(vrid: int, interval: int, nodes: Sequence[str], node: str) -> int:
-    """Where in an interval a virtual router speaks, both in nanoseconds; other nodes do so between our bursts."""
+    """Where in an interval a virtual router speaks, both in nanoseconds.
+
+    Nodes that share a clock, being namespaces of one host, do so one between the bursts of the other.
+    """
     bursts = max(1, interval // _BURSTS_EVERY)
     between = nodes.index(node) / len(nodes) if node in nodes else 0
     return int(interval * (vrid % bursts + between)) // bursts

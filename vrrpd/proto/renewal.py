@@ -37,7 +37,7 @@ class Renewal:
         """
         self.event = event
         self.deadline = armed.down_at
-        self.at = now
+        self.at: int = now
         self.noted = 0
         self.valid = True
         self.counted: Callable[[int, int], None] | None = None
@@ -48,6 +48,7 @@ class Renewal:
         """One more came; False where it must be handled like any other: something else has happened, or it is late."""
         if not self.valid or now >= self.deadline:
             return False
+        now = max(now, self.at)  # one that was handled in between read the clock later
         self.at = now
         self.deadline = now + self._down
         self.noted += 1

@@ -6,7 +6,7 @@ configuration file with addresses of both families is two of them (section 5.2.9
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeAlias
@@ -102,7 +102,7 @@ class Settings:
     down_adverts: int = 3
     highest_other: int | None = None
     auth: Auth | None = None
-    phase: int | None = None
+    phase: int | None = field(default=None, compare=False)  # nothing that a router must be made anew for
 
     @property
     def max_learned_interval(self) -> int:

@@ -19,7 +19,7 @@ from vrrpd.errors import VrrpdError
 from vrrpd.linux.announce import arp_request, neighbour_solicitation
 from vrrpd.linux.netlink import KernelAddress, Link
 from vrrpd.proto.settings import Address, family_of
-from vrrpd.runtime.kernel import AnswerListener, FrameSocket, Kernel
+from vrrpd.runtime.kernel import AnswerListener, Kernel
 
 ASK_EVERY_S = 0.1
 
@@ -38,22 +38,21 @@ class Waiting:
 
 
 async def hear_first(
-    kernel: Kernel, link: Link, source: Address, targets: Sequence[Address], waiting: Sequence[Waiting]
-) -> bool:
+    kernel: Kernel, link: Link, source: Address, targets: Callable[[], Sequence[Address]], waiting: Sequence[Waiting]
+) -> bool | None:
     """Ask until somebody answers or nobody waits any more.
 
     Args:
         kernel: opens the sockets.
         link: the interface to ask on.
         source: our own address there.
-        targets: who is asked.
+        targets: who is to be asked now; looked at each time.
         waiting: who waits for the answer; may grow meanwhile.
 
     Returns:
-        True where somebody answered.
+        Whether anybody answered: False where nobody could be asked; None where nobody waited any more.
     """
-    questions = [_question(source, target, link.mac) for target in targets]
-    heard = False
+    heard: bool | None = None
 
     async def wait_for_answer(listener: AnswerListener, scope: trio.CancelScope) -> None:
         nonlocal heard
@@ -70,7 +69,10 @@ async def hear_first(
             return False
         async with trio.open_nursery() as nursery:
             nursery.start_soon(wait_for_answer, listener, nursery.cancel_scope)
-            await _ask(frames, questions, lambda: any(each.waits() for each in waiting))
+            while any(each.waits() for each in waiting):
+                for target in targets():
+                    frames.send(_question(source, target, link.mac))
+                await trio.sleep(ASK_EVERY_S)
             nursery.cancel_scope.cancel()
     return heard
 
@@ -81,13 +83,6 @@ def on_link(candidates: Iterable[Address], addresses: Sequence[KernelAddress]) -
     own = {each.address.ip for each in addresses}
     found = [c for c in candidates if c not in own and any(c.version == n.version and c in n for n in networks)]
     return list(dict.fromkeys(found))
-
-
-async def _ask(frames: FrameSocket, questions: Sequence[bytes], waiting: Callable[[], bool]) -> None:
-    while waiting():
-        for question in questions:
-            frames.send(question)
-        await trio.sleep(ASK_EVERY_S)
 
 
 async def _answered(listener: AnswerListener, mac: bytes) -> bool:

@@ -6,7 +6,8 @@ another port.
 
 A flood must not keep the loop from its timers. What comes in by the first socket fits the outline of what is expected;
 it is read in bounded rounds, and after one with a forgery in it the port takes a breath before the next wait, so that
-being woken does not cost more than reading; so it does where many virtual routers speak in bursts. An advertisement
+being woken does not cost more than reading. Where many virtual routers speak in bursts it waits before it reads, so
+that one that begins comes in whole; never behind a round that was full, for a queue must not overflow. An advertisement
 that a router believed, and that comes again byte for byte, is not judged again. What comes in by the second socket was
 sent by strangers or by mistake: of that a sample is looked at, and the kernel throws the rest away.
 """
@@ -128,12 +129,15 @@ class Port:
         Args:
             awake: called first after each wait.
         """
+        full = False
         while not self.closed:  # its last router may leave between the wake-up and here, or while it reads
             await self.socket.wait_readable()
-            if len(self._routers) > MANY:
+            if len(self._routers) > MANY and not full:
                 await trio.sleep(self._breath_s)
             awake()
-            if not self._hand_over(self.socket.receive(AT_ONCE)):
+            datagrams = self.socket.receive(AT_ONCE)
+            full = len(datagrams) == AT_ONCE  # and there may be a flood behind it
+            if not self._hand_over(datagrams):
                 await trio.sleep(BREATH_S)
 
     async def overhear(self, awake: Callable[[], None]) -> None:

@@ -94,6 +94,12 @@ class Rivals:
         remember(self._reigns, source, reign, MOST)
         return reign
 
+    def went_on(self, reign: Reign, at: int, number: int) -> None:
+        """A reign went on with so many advertisements that said the same, the last one at this time."""
+        reign.last = at
+        reign.claims += number
+        remember(self._reigns, reign.source, reign, MOST)
+
     def beside(self, reign: Reign, own: Reign | None) -> Reign | None:
         """Who reigns at the same time, this node (`own`, where it is Active) first; None where nobody does."""
         others = [own] if own else [each for each in self._reigns.values() if each is not reign]

@@ -61,8 +61,8 @@ from vrrpd.runtime.vigil import Vigil, freeze_limit
 
 HOUSEKEEPING_EVERY_S = 1
 
-PIECE = 16
-"""So many routers are ticked between two looks at the clock; each may take the role."""
+PIECE = 4
+"""So many routers are ticked, each of which may take the role, before others that are due have their turn to speak."""
 
 
 class Runtime:
@@ -101,7 +101,7 @@ class Runtime:
         self._peers: set[Address] = set()
         self._armed: int | None = None
         self._ticking = False
-        self._hearings: dict[tuple[int, Address, tuple[Address, ...]], list[Waiting]] = {}
+        self._hearings: dict[tuple[int, bytes, Address, tuple[Address, ...]], list[Waiting]] = {}
         self._limit = 0  # the last F while anything was held
         self._nursery: trio.Nursery | None = None
         self._left = trio.Event()
@@ -217,15 +217,22 @@ class Runtime:
             now = self.now()
             self._ticking, self._armed = True, None
             self._vigil.beat()
-            others = [router for router in self._schedule.due(now) if not router.speak(now)]
-            for port in self._ports:
-                port.flush()
+            others = self._speak()
             for count, router in enumerate(others, start=1):
                 router.tick(now, waiting)
                 if count % PIECE == 0:  # many of them take a while
                     self._vigil.look()
+                    others += self._speak()
             self._ticking = False
             self._arm()
+
+    def _speak(self) -> list[Router]:
+        """Send every regular advertisement that is due, in one go; the routers with more to do."""
+        now = self.now()
+        others = [router for router in self._schedule.due(now) if not router.speak(now)]
+        for port in self._ports:
+            port.flush()
+        return others
 
     async def _events(self) -> None:
         while True:
@@ -240,17 +247,18 @@ class Runtime:
             await work(self._vigil.look)
 
     async def _hear(self, footing: Footing, neighbours: tuple[Address, ...], waiting: Sequence[Waiting]) -> None:
-        candidates = [*neighbours, *self._kernel.gateways(footing.link.name)]
-        same = [each for each in candidates if each.version == footing.source.version]
-        targets = on_link(same, self.links.on(footing.link.name))
-        try:
+        def targets() -> list[Address]:
+            candidates = [*neighbours, *self._kernel.gateways(footing.link.name)]
+            same = [each for each in candidates if each.version == footing.source.version]
+            return on_link(same, self.links.on(footing.link.name))
+
+        heard = None
+        while heard is None and any(each.waits() for each in waiting):  # somebody may have come late
             heard = await hear_first(self._kernel, footing.link, footing.source, targets, waiting)
-        finally:
-            del self._hearings[footing.link.index, footing.source, neighbours]
-        self._vigil.look()
-        for each in waiting if heard else ():
-            if each.waits():
-                each.heard()
+            self._vigil.look()
+        for each in [each for each in waiting if heard and each.waits()]:
+            each.heard()
+        del self._hearings[footing.link.index, footing.link.mac, footing.source, neighbours]
 
     async def _housekeeping(self) -> None:
         while True:
@@ -353,6 +361,7 @@ class Runtime:
         self._vigil.holding()
         self._left.set()
         self._left = trio.Event()
+        self._arm()
 
     def _move(self, router: Router) -> None:
         """Set the movers of a router to work."""
@@ -402,7 +411,7 @@ class Runtime:
         if footing is None:
             return
         waits = lambda: member.footing is footing and router.waits_to_hear(index)  # noqa: E731 - one expression
-        key = footing.link.index, footing.source, neighbours
+        key = footing.link.index, footing.link.mac, footing.source, neighbours
         waiting = self._hearings.get(key)
         if waiting is None:
             waiting = self._hearings[key] = []

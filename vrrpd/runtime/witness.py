@@ -81,8 +81,7 @@ class Witness:
     def heard_again(self, at: int, number: int) -> None:
         """The advertisement that was heard last was heard so many times more, at last at this time."""
         if self._last is not None:
-            self._last.last = at
-            self._last.claims += number
+            self._rivals.went_on(self._last, at, number)
 
     def heard_from(self, source: Address) -> int | None:
         """The last priority that was accepted from a source; None where there was none."""

@@ -43,11 +43,12 @@ from vrrpd.guardian import TAG
 InterfaceAddress: TypeAlias = IPv4Interface | IPv6Interface
 
 HEADER = struct.Struct("=IHHII")
+"""struct nlmsghdr: length, type, flags, sequence number, port id."""
+
 _ATTRIBUTE = struct.Struct("=HH")  # struct nlattr
 _ATTRIBUTES = HEADER.size + 8  # where they begin
 _ADDRESS = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, length of the prefix, flags, scope, interface
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _CACHEINFO, _IFA_FLAGS, _IFA_PROTO = 1, 2, 3, 6, 8, 11  # linux/if_addr.h
-"""struct nlmsghdr: length, type, flags, sequence number, port id."""
 
 SEQUENCE_OFFSET = 8
 """Where the sequence number stands in a message."""
