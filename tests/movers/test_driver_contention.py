@@ -16,6 +16,12 @@ from vrrpd.movers.contention import Ranks
 TRIALS = 40
 
 
+def hears_high(low: Node) -> None:
+    """The lower one hears that the higher one is Active now."""
+    low.driver.heard("high", PRIORITY["high"])
+    low.heard["high"] = PRIORITY["high"]
+
+
 def between_nodes(cloud: Cloud) -> int:
     """How often the thing went from one of the nodes to the other."""
     hands = [who for _, who in cloud.moves]
@@ -65,8 +71,7 @@ class TestTwoActiveNodes:
         low, high = node(cloud, "low"), node(cloud, "high", seed=1)
         await at_work(nursery, low, high)
         high.want(True)
-        low.driver.heard("high", PRIORITY["high"])
-        low.heard["high"] = PRIORITY["high"]
+        hears_high(low)
         await trio.sleep(after)
         low.want(True)
         await trio.sleep(30)
@@ -83,8 +88,7 @@ class TestTwoActiveNodes:
         await trio.sleep(30)
         low.want(False)
         high.want(True)
-        low.driver.heard("high", PRIORITY["high"])
-        low.heard["high"] = PRIORITY["high"]
+        hears_high(low)
         await trio.sleep(after)
         before = between_nodes(cloud)
         low.want(True)

@@ -32,8 +32,8 @@ CLASS = 0xC0  # class selector 6, network control (RFC 2474 4.2.2)
 
 Ancillary: TypeAlias = Iterable[tuple[int, int, bytes]]
 Packet: TypeAlias = tuple[bytes, str, tuple[tuple[int, int, bytes], ...]]
-"""What one read gave: the packet, where it tells them not itself its sender and its ancillary data. Equal, and with one
-hash, for packets that say the same."""
+"""What one read gave: the packet, its sender and its ancillary data, these two empty where the packet tells them.
+Packets that say the same are equal."""
 
 _IP_PKTINFO, _IP_RECVERR, _IP_MULTICAST_ALL = 8, 11, 49
 _IPV6_RECVERR = 25
@@ -43,7 +43,7 @@ _EXTENDED_ERROR = struct.Struct("=IBBBBII")  # struct sock_extended_err: errno, 
 _ORIGIN_ICMP, _ORIGIN_ICMP6 = 2, 3
 _HEADER4 = 20  # bytes of an IPv4 header without options
 _LARGEST = 8192  # 255 IPv6 addresses make 4,088 bytes
-_ANCILLARY_SPACE = 256
+ANCILLARY_SPACE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ class _Ipv6:
         return struct.pack("=HHI16sI", self.domain, 0, 0, address.packed, ifindex if _scoped(address) else 0)
 
     def read(self, raw: socket.socket) -> Packet:
-        data, ancillary, flags, sender = raw.recvmsg(_LARGEST, _ANCILLARY_SPACE)
+        data, ancillary, flags, sender = raw.recvmsg(_LARGEST, ANCILLARY_SPACE)
         # Longer than any VRRP message can be: the core counts it as a wrong length.
         return b"" if flags & socket.MSG_TRUNC else data, sender[0], tuple(ancillary)
 

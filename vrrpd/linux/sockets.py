@@ -29,7 +29,7 @@ from collections.abc import Sequence
 import trio
 
 from vrrpd.errors import VrrpdError
-from vrrpd.linux.families import PROTOCOL, STACKS, Packet
+from vrrpd.linux.families import ANCILLARY_SPACE, PROTOCOL, STACKS, Packet
 from vrrpd.linux.letters import Letter, send_some
 from vrrpd.linux.packet_socket import attach
 from vrrpd.linux.send_error import SendError, send_error
@@ -45,7 +45,6 @@ _SO_BINDTOIFINDEX = 62
 _BUFFER = 1 << 20  # about 1,300 adverts, several seconds of a busy link's
 _BUFFER_FOR_THE_REST = 1 << 16  # what waits there is a sample
 _TC_PRIO_INTERACTIVE = 6  # first band of the default queueing; the highest without CAP_NET_ADMIN
-_ANCILLARY_SPACE = 256
 _ERRORS_AT_ONCE = 64
 _REMEMBERED = 1024  # packets; the same one comes again and again from each Active
 
@@ -233,7 +232,7 @@ class VrrpSocket:
     def _drain_errors(self) -> None:
         for _ in range(_ERRORS_AT_ONCE):
             try:
-                _, ancillary, _, name = self._socket.recvmsg(0, _ANCILLARY_SPACE, socket.MSG_ERRQUEUE)
+                _, ancillary, _, name = self._socket.recvmsg(0, ANCILLARY_SPACE, socket.MSG_ERRQUEUE)
             except OSError:  # BlockingIOError: the queue is empty
                 return
             hint = self._stack.unreachable(ancillary, name[0]) if name else None

@@ -155,9 +155,7 @@ class VirtualRouter:
         state = self._state
         if not isinstance(state, Active) or not 0 <= now - state.advert_at < self.settings.interval // 2:
             return False
-        self._state = Active(self._next_advert(state.advert_at), state.since, state.replied_at)
-        self._counters.adverts_sent += 1
-        return True
+        return bool(self._advertise_if_due(state, now))
 
     # ---------------------------------------------------------------- one handler a state
 
