@@ -303,7 +303,7 @@ def test_an_address_with_a_lifetime_goes_by_itself_and_a_renewal_keeps_it_tagged
     renewal = encode_add(address, index, lifetime=2, renew=True)
     for _ in range(3):
         time.sleep(0.8)
-        netlink.add(renewal)
+        netlink.renew([renewal])
     kept = find(netlink, address)
     assert kept is not None
     assert (kept.ours, kept.permanent, kept.tentative) == (True, False, False)
@@ -315,6 +315,30 @@ def test_an_address_with_a_lifetime_goes_by_itself_and_a_renewal_keeps_it_tagged
 def test_a_renewal_of_a_missing_address_brings_it_back(netlink: Netlink, index: int) -> None:
     netlink.add(encode_add(SHARED4, index, lifetime=60, renew=True))
     assert find(netlink, SHARED4) is not None
+
+
+async def test_a_renewal_is_told_to_everybody_but_who_asked_for_it(
+    netlink: Netlink, index: int, inside: Inside
+) -> None:
+    with inside("left"):
+        ours, theirs = Events(netlink.port), Events()
+    netlink.add(encode_add(SHARED4, index, lifetime=60))
+    netlink.renew([encode_add(SHARED4, index, lifetime=60, renew=True)] * 100)
+    netlink.remove(encode_remove(SHARED4, index))
+    kinds: list[list[type[Event]]] = []
+    for events in (ours, theirs):
+        told: list[Event] = []
+        with trio.fail_after(5):
+            while not any(isinstance(each, AddressRemoved) for each in told):
+                told += await events.receive()
+        kinds.append([type(each) for each in told])
+        events.close()
+    assert kinds == [[AddressAdded, AddressRemoved], [*[AddressAdded] * 101, AddressRemoved]]
+
+
+def test_renewals_that_the_kernel_refuses_leave_room_for_later_answers(netlink: Netlink, index: int) -> None:
+    netlink.renew([encode_add(SHARED4, 999_999, lifetime=60, renew=True)] * 5000)
+    assert netlink.apply([encode_add(SHARED4, index)]) == [0]
 
 
 async def test_an_event_tells_who_has_removed_an_address(netlink: Netlink, index: int, inside: Inside) -> None:

@@ -280,8 +280,8 @@ class Host:
         """True on the thread of the event loop."""
         return threading.get_ident() == self._loop
 
-    def change_address(self, message: bytes) -> int:
-        """Make one change that the agent asks for; returns its errno."""
+    def change_address(self, message: bytes, *, told: bool = True) -> int:
+        """Make one change that the agent asks for; returns its errno. A renewal need not be told."""
         found = decode_address(message)
         assert found is not None
         key = found.index, str(found.address)
@@ -300,7 +300,8 @@ class Host:
             self.configure(self.links[found.index].name, key[1], ours=True, by=AGENT)
         else:
             self.addresses[key] = replace(self.addresses[key], ours=True)
-            self.events.emit(AddressAdded(self.addresses[key], AGENT))
+            if told:
+                self.events.emit(AddressAdded(self.addresses[key], AGENT))
         self._expire(key, lifetime(message))
         return 0
 
@@ -462,6 +463,11 @@ class FakeCommands:
             self._host.broken_writes -= 1
             raise NetlinkError(errno.ETIMEDOUT, "the kernel did not answer")
         return trio.from_thread.run_sync(lambda: [self._host.change_address(each) for each in changes])
+
+    def renew(self, renewals: Sequence[bytes]) -> None:
+        assert not self._host.on_loop(), "a write on the event loop"
+        if renewals:
+            trio.from_thread.run_sync(lambda: [self._host.change_address(each, told=False) for each in renewals])
 
     def close(self) -> None: ...
 

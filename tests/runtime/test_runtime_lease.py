@@ -65,15 +65,15 @@ async def test_many_addresses_are_renewed_in_small_pieces(lan: Lan) -> None:
     sizes: list[int] = []
     agent = await run_agent(host, text)
     commands = agent.runtime._kernel.commands  # pyright: ignore[reportPrivateUsage] - to count what is in a write
-    apply = commands.apply
+    renew = commands.renew
 
-    def counted(changes: list[bytes]) -> list[int]:
-        sizes.append(len(changes))
-        return apply(changes)
+    def counted(renewals: list[bytes]) -> None:
+        sizes.append(len(renewals))
+        renew(renewals)
 
     await trio.sleep(5)
     assert agent.state == "active"
-    commands.apply = counted  # pyright: ignore[reportAttributeAccessIssue]
+    commands.renew = counted  # pyright: ignore[reportAttributeAccessIssue]
     await trio.sleep(10)
     assert sizes
     assert max(sizes) <= 64

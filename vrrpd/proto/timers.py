@@ -39,12 +39,12 @@ def answer_wait(interval: int) -> int:
 
 
 def next_advert(last: int, interval: int, phase: int | None) -> int:
-    """When Adver_Timer fires next, in nanoseconds: after an interval, or up to a tenth of it earlier.
+    """When Adver_Timer fires next, in nanoseconds: after an interval, or once earlier, to fall in with others.
 
     Args:
         last: when the last advertisement was due.
         interval: Advertisement_Interval.
-        phase: where in an interval it is to fire in the end, on the clock of `last`; None: where it does.
+        phase: where in an interval it is to fire, on the clock of `last`; None: where it does.
     """
     beyond = (last - phase) % interval if phase is not None else 0
-    return last + interval - min(beyond, interval // 10)
+    return last + interval - beyond

@@ -35,6 +35,11 @@ class Absent:
     def __init__(self) -> None:
         self._answers: dict[Address, _Answers] = {}
 
+    @property
+    def idle(self) -> bool:
+        """True while no host has answered, as hosts mostly do not."""
+        return not self._answers
+
     def look(
         self, counts: Mapping[Address, int], heard: Mapping[Address, int], interval: int, now: int
     ) -> list[Address]:

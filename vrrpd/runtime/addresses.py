@@ -238,11 +238,12 @@ class Addresses:
         for each in batch:
             if each.key not in self._wanted and each.key not in self._ours:  # it was never there, or never ours
                 self._kernel.guardian.gone([each.key])
-        due = self._taken.union(self._leases.take(self._kernel.clock.now()))
-        renewals = [self._wanted[key][0] for key in due if key in self._wanted]
+        taken = [self._wanted[key][0] for key in self._taken if key in self._wanted]
         self._taken.clear()
-        if adds or removes or renewals:
-            codes, outcomes = await self._in_worker(partial(self._write, removes, adds, renewals))
+        due = self._leases.take(self._kernel.clock.now())
+        renewals = [self._wanted[key][0].renew for key in due if key in self._wanted]
+        if adds or removes or taken or renewals:
+            codes, outcomes = await self._in_worker(partial(self._write, removes, adds, taken, renewals))
             self._vigil.look()
             for each, code in zip(removes, codes, strict=True):
                 self._settle_removal(each, code)
@@ -263,15 +264,17 @@ class Addresses:
         return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._kernel.worker)
 
     def _write(
-        self, removes: Sequence[Place], adds: Sequence[Place], renewals: Sequence[Place]
+        self, removes: Sequence[Place], adds: Sequence[Place], taken: Sequence[Place], renewals: Sequence[bytes]
     ) -> tuple[list[int], list[Outcome]]:
         """In the worker thread: one write for all, removals first: the loser of a contest lets go before anything."""
         for each in adds:
             self._prepare(each)
-        ups = [*(p.add for p in adds), *(p.renew for p in renewals)] if self._vigil.fresh() else []
+        ups = [*(p.add for p in adds), *(p.renew for p in taken)] if self._vigil.fresh() else []
         changes = [*(p.remove for p in removes), *ups]
         try:
             codes = self._kernel.commands.apply(changes)
+            if self._vigil.fresh():
+                self._kernel.commands.renew(renewals)
         except NetlinkError as error:  # how far the changes went is unknown, so all of them are asked for again
             codes = [error.errno or errno.EIO] * len(changes)
         removed = codes[: len(removes)]

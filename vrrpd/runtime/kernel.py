@@ -130,6 +130,10 @@ class AddressCommands(Protocol):
         """Make changes in order; an errno for each, 0 where it was made."""
         ...
 
+    def renew(self, renewals: Sequence[bytes]) -> None:
+        """Let lifetimes begin anew, without an answer or an event."""
+        ...
+
     def close(self) -> None:
         """Give the descriptor back."""
         ...
@@ -244,12 +248,13 @@ def this_machine(guardian: Guardian) -> Kernel:
     Raises:
         VrrpdError: a capability is missing; the text names it.
     """
+    commands = Netlink()
     return Kernel(
         clock=TimerFd(),
         guardian=guardian,
         worker=trio.CapacityLimiter(1),
-        commands=Netlink(),
-        events=Events(),
+        commands=commands,
+        events=Events(commands.port),
         # Also in unicast a member of the group: somebody else's VRID is seen before it does harm.
         advert_socket=partial(VrrpSocket, multicast=True),
         stranger_socket=partial(VrrpSocket, multicast=True, strangers=True),

@@ -11,7 +11,9 @@ that many addresses do not cost as many writes.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Hashable
+from itertools import count
 from typing import Generic, TypeVar
 
 PIECE = 64
@@ -28,18 +30,21 @@ class Leases(Generic[KeyT]):
 
     def __init__(self) -> None:
         self._thirds: dict[KeyT, int] = {}
-        self._due: dict[KeyT, int] = {}
+        self._due: dict[KeyT, tuple[int, int, KeyT]] = {}  # when, with a number of its own
+        self._heap: list[tuple[int, int, KeyT]] = []  # the same, and some that were renewed or ended since
+        self._numbers = count()
         self._earliest = 0  # no piece before this
 
     @property
     def next(self) -> int | None:
         """When the next piece is due; None where nothing is leased."""
-        return max(min(self._due.values()), self._earliest) if self._due else None
+        first = self._first()
+        return None if first is None else max(first, self._earliest)
 
     def begin(self, key: KeyT, lease: int, now: int) -> None:
         """An address was added with this lifetime."""
         self._thirds[key] = lease // 3
-        self._due[key] = now + lease // 3
+        self._enter(key, now)
 
     def end(self, key: KeyT) -> None:
         """The address is not ours any more."""
@@ -48,20 +53,35 @@ class Leases(Generic[KeyT]):
 
     def ran_out(self, key: KeyT, now: int) -> bool:
         """Whether an address that is gone was not renewed in time."""
-        return key in self._due and now > self._due[key] + self._thirds[key]
+        return key in self._due and now > self._due[key][0] + self._thirds[key]
 
     def take(self, now: int) -> list[KeyT]:
         """The addresses of the next piece, if one is due; they count as renewed."""
-        if now < self._earliest:
+        first = self._first()
+        if first is None or first > now or now < self._earliest:
             return []
-        if min(self._due.values(), default=now + 1) > now:
-            return []
-        near = (key for key, at in self._due.items() if at <= now + self._thirds[key] // _EARLY)
-        ripe = sorted(near, key=self._due.__getitem__)
-        piece = ripe[:PIECE]
-        for key in piece:
-            self._due[key] = now + self._thirds[key]
-        if len(ripe) > PIECE:  # half of the third, so that a late beginning does not make a late end
+        piece: list[KeyT] = []
+        while len(piece) < PIECE and self._first_is_near(now):
+            piece.append(heapq.heappop(self._heap)[-1])
+        shortest = min(self._thirds[key] for key in piece)
+        if self._first_is_near(now):  # half of the third, so that a late beginning does not make a late end
             pieces = -(-len(self._due) // PIECE)
-            self._earliest = now + min(self._thirds.values()) // (2 * pieces)
+            self._earliest = now + shortest // (2 * pieces)
+        for key in piece:
+            self._enter(key, now)
         return piece
+
+    def _enter(self, key: KeyT, now: int) -> None:
+        """It was renewed now."""
+        self._due[key] = entry = now + self._thirds[key], next(self._numbers), key
+        heapq.heappush(self._heap, entry)
+
+    def _first(self) -> int | None:
+        """When the first address is due, early or late."""
+        while self._heap and self._due.get(self._heap[0][-1]) is not self._heap[0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def _first_is_near(self, now: int) -> bool:
+        first = self._first()
+        return first is not None and first <= now + self._thirds[self._heap[0][-1]] // _EARLY

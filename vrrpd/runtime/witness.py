@@ -148,8 +148,10 @@ class Witness:
     def absent(self, core: VirtualRouter, now: int) -> list[str]:
         """A sentence for each peer whose host says that it has no agent; only an Active sends, and so only it knows."""
         port, settings = self._member.port, self._member.spec.settings
-        asked = settings.peers if settings.unicast and isinstance(core.state, Active) else ()
         told: Mapping[Address, int] = port.socket.no_agent if port else {}  # of all virtual routers on the interface
+        if not told and self._absent.idle:
+            return []
+        asked = settings.peers if settings.unicast and isinstance(core.state, Active) else ()
         counts = {peer: told[peer] for peer in asked if peer in told}
         return [
             f"the host of {self._called(peer)} answers, but nothing there speaks VRRP: start its agent"

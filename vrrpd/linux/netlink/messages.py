@@ -50,15 +50,18 @@ _ATTRIBUTES = HEADER.size + 8  # where they begin
 _ADDRESS = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, length of the prefix, flags, scope, interface
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _CACHEINFO, _IFA_FLAGS, _IFA_PROTO = 1, 2, 3, 6, 8, 11  # linux/if_addr.h
 
-SEQUENCE_OFFSET = 8
-"""Where the sequence number stands in a message."""
+FLAGS_OFFSET, SEQUENCE_OFFSET = 6, 8
+"""Where the flags and the sequence number stand in a message."""
+
+RENEWAL = 0xFFFFFFFF
+"""The sequence number of every renewal, by which the kernel's word of one is known."""
 
 # linux/rtnetlink.h
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 
 # linux/netlink.h
-_REQUEST, _ACK, _DUMP, _REPLACE, _EXCL, _CREATE = 0x1, 0x4, 0x300, 0x100, 0x200, 0x400
+_REQUEST, ACK, _DUMP, _REPLACE, _EXCL, _CREATE = 0x1, 0x4, 0x300, 0x100, 0x200, 0x400
 
 # linux/if_addr.h
 _SECONDARY, _NODAD, _FAILED, _DEPRECATED, _TENTATIVE, _PERMANENT, _NOPREFIXROUTE = 1, 2, 8, 0x20, 0x40, 0x80, 0x200
@@ -216,7 +219,7 @@ def encode_add(
         attributes.append(("IFA_FLAGS", _NODAD | _NOPREFIXROUTE))
     elif label is not None:
         attributes.append(("IFA_LABEL", label))
-    flags = _REQUEST | _ACK | _CREATE | (_REPLACE if renew else _EXCL)
+    flags = _REQUEST | ACK | _CREATE | (_REPLACE if renew else _EXCL)
     return _encode(RTM_NEWADDR, flags, address, index, scope, attributes)
 
 
@@ -227,7 +230,7 @@ def encode_remove(address: InterfaceAddress, index: int) -> bytes:
         address: address and prefix length.
         index: number of the interface.
     """
-    return _encode(RTM_DELADDR, _REQUEST | _ACK, address, index, 0, [])
+    return _encode(RTM_DELADDR, _REQUEST | ACK, address, index, 0, [])
 
 
 def _encode(
