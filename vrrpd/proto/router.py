@@ -46,7 +46,7 @@ from vrrpd.proto.events import (
 from vrrpd.proto.memory import remember
 from vrrpd.proto.packet import Advertisement
 from vrrpd.proto.reasons import why_active, why_beaten, why_doubted
-from vrrpd.proto.renewal import Renewal
+from vrrpd.proto.renewal import Renewal, Rhythm
 from vrrpd.proto.settings import OWNER, UNHEALTHY, Address, Settings
 from vrrpd.proto.standing import Standing
 from vrrpd.proto.states import LINGER, REPEATS, Active, Backup, Initialize, Leaving, State, role_of
@@ -66,7 +66,7 @@ class VirtualRouter:
         standing: what this node is worth in the election.
         followed_by: who took the role from this node last, None where nobody did.
         reason: why the role is what it is, for people.
-        renewal: what one more advertisement like the last one does; None where it must be handled like any other.
+        routine: what one more advertisement like the last one does; None where it must be handled like any other.
         encoder: the bytes that it sends.
         authenticator: signs and judges signatures; None without keys.
     """
@@ -74,7 +74,7 @@ class VirtualRouter:
     def __init__(self, settings: Settings, nodes: Collection[Address] = ()) -> None:
         self.settings = settings
         self._state: State = Initialize()
-        self.renewal: Renewal | None = None
+        self.routine: Renewal | Rhythm | None = None
         self.source: Address | None = None
         self.followed_by: Address | None = None
         self.reason = "not started"
@@ -95,8 +95,8 @@ class VirtualRouter:
     @state.setter
     def state(self, state: State) -> None:
         self._state = state
-        if self.renewal is not None:
-            self.renewal.valid, self.renewal = False, None
+        if self.routine is not None:
+            self.routine.valid, self.routine = False, None
 
     @property
     def counters(self) -> Counters:
@@ -113,7 +113,7 @@ class VirtualRouter:
     @property
     def deadline(self) -> int | None:
         """When the next `Tick` is due, nanoseconds; None while nothing is."""
-        return self.renewal.deadline if self.renewal is not None else self._state.deadline
+        return self.routine.deadline if self.routine is not None else self._state.deadline
 
     @property
     def effective_priority(self) -> int:
@@ -151,11 +151,12 @@ class VirtualRouter:
         return self._in_state(event, now)
 
     def speak(self, now: int) -> bool:
-        """Adver_Timer of an Active is due, in time: whether the regular advertisement, and no more, is to be sent."""
-        state = self._state
+        """Whether the regular advertisement, and no more, is to be sent: Adver_Timer of an Active is due, in time."""
+        state = self.state
         if not isinstance(state, Active) or not 0 <= now - state.advert_at < self.settings.interval // 2:
             return False
-        return bool(self._advertise_if_due(state, now))
+        self._advertise(state, now)
+        return True
 
     # ---------------------------------------------------------------- one handler a state
 
@@ -217,7 +218,7 @@ class VirtualRouter:
             case Leave(reason):
                 return self._leave(now, stop=True, wait=answer_wait(self.settings.interval), reason=reason)
             case Tick():
-                return self._advertise_if_due(state, now)
+                return [self._advertise(state, now)] if now >= state.advert_at else []
             case Received(advert=Advertisement(priority=0)):  # RFC 9568 6.4.3: answer, and re-arm
                 self.state = replace(state, advert_at=self._next_advert(now))
                 return [self._say()]
@@ -417,13 +418,14 @@ class VirtualRouter:
 
     # ---------------------------------------------------------------- pieces of the handlers
 
-    def _advertise_if_due(self, state: Active, now: int) -> list[Effect]:
+    def _advertise(self, state: Active, now: int) -> SendAdvert:
         """Adver_Timer, on an absolute schedule: lateness of one does not move the next."""
-        if now < state.advert_at:
-            return []
         following = self._next_advert(state.advert_at)
-        self.state = Active(following if following > now else self._next_advert(now), state.since, state.replied_at)
-        return [self._say()]
+        at = following if following > now else self._next_advert(now)
+        self.state = spoken = Active(at, state.since, state.replied_at)
+        if self.authenticator is None:
+            self.routine = Rhythm(spoken, self.settings.interval)
+        return self._say()
 
     def _contradict(self, state: Active, now: int) -> list[Effect]:
         """RFC 9568 6.4.3: tell a lower Active at once, but not at the rate of a quarrel; and tell the link."""
@@ -447,7 +449,7 @@ class VirtualRouter:
         else:
             self.state = backup = self._backup_behind(event, now)
             if self.authenticator is None and self.standing.rests_behind(priority):
-                self.renewal = Renewal(event, backup, now)
+                self.routine = Renewal(event, backup, now)
         return []
 
     def _in_contest(self, state: Active, now: int) -> bool:
@@ -474,10 +476,14 @@ class VirtualRouter:
 
     def _catch_up(self) -> None:
         """Take over what was noted of advertisements that said the same again."""
-        renewal = self.renewal
-        if renewal is not None and renewal.noted:
-            self._state, number = renewal.count()
-            self._count(renewal.event, renewal.at, number)
+        routine = self.routine
+        if routine is None or not routine.noted:
+            return
+        self._state, number = routine.count()
+        if isinstance(routine, Rhythm):
+            self._counters.adverts_sent += number
+        else:
+            self._count(routine.event, routine.at, number)
 
     def _say(self, priority: int | None = None) -> SendAdvert:
         self.counters.adverts_sent += 1

@@ -17,7 +17,6 @@ import trio
 from vrrpd.config.spec import RouterSpec
 from vrrpd.errors import VrrpdError
 from vrrpd.linux.claims import Claim
-from vrrpd.linux.letters import Letter
 from vrrpd.linux.netlink import KernelAddress
 from vrrpd.proto.clock import Instant
 from vrrpd.proto.datagram import Datagram
@@ -39,6 +38,7 @@ from vrrpd.runtime.moving import Movement
 from vrrpd.runtime.remarks import Remarks
 from vrrpd.runtime.repairs import Repairs
 from vrrpd.runtime.services import Services
+from vrrpd.runtime.voice import Voice
 from vrrpd.runtime.witness import Witness
 
 
@@ -80,6 +80,10 @@ class Router:
         self._nothing_new = False  # to say about the last advertisement, nor about the same once more
         self._repairs = Repairs()
         self.remarks = Remarks(self.alarms, self._log)
+        self._voices = [
+            Voice(f"{spec.name}/{index}", member, core, services, self.remarks, self._after)
+            for index, (member, core) in enumerate(zip(self.members, self.group.members, strict=True))
+        ]
         self._witnesses = [Witness(member, self.alarms) for member in self.members]
         self.movement = Movement(spec.movers, partial(services.mover, self), self._mover_changed)
 
@@ -154,16 +158,12 @@ class Router:
 
     def speak(self, now: int) -> bool:
         """Post the regular advertisements that are due, which change nothing; False where there is more to do."""
+        if len(self._voices) == 1 and self._voices[0].once_more(now):
+            return True
         for index in self.group.speak(now):
-            if (port := self.members[index].port) is not None:
-                letters = self._letters(index, self.group.members[index].effective_priority)
-                sent = partial(self.members[index].sent, letters, news=self._after)
-                port.post(letters, sent, returned=bool(self.members[index].unsent))
+            self._voices[index].regular()
         following = self.deadline
-        if following is not None and following <= now:
-            return False
-        self._services.renew(self)
-        return True
+        return following is None or following > now
 
     def tick(self, woken: int, waiting: int) -> None:
         """A deadline may have passed. A Backup looks once more whether somebody spoke before it takes the role.
@@ -202,8 +202,7 @@ class Router:
         if index == 0 and verdict.advert.priority:  # the others have the same role, and other addresses
             name = self.members[0].spec.names.get(datagram.source, str(datagram.source))
             self.movement.heard(name, verdict.advert.priority)
-        if core.holds_addresses and self._is_news(index, at):
-            self._cover(index)
+        self._voices[index].heard()
         if len(self.members) > 1:
             self.network_heard(index)
         self._nothing_new = not remarked and not self.movement.movers
@@ -211,9 +210,10 @@ class Router:
 
     def renewal(self, index: int) -> Renewal | None:
         """What the datagram that was believed last does when it comes again; None where it has to be received anew."""
-        found = self.group.renewal if self._nothing_new else None
-        if found is not None:
-            found.counted = self._witnesses[index].heard_again
+        found = self.group.routine if self._nothing_new else None
+        if not isinstance(found, Renewal):
+            return None
+        found.counted = self._witnesses[index].heard_again
         return found
 
     def claimed(self, index: int, claim: Claim) -> None:
@@ -383,11 +383,11 @@ class Router:
         member = self.members[index]
         match effect:
             case SendAdvert(priority):
-                self._send(index, priority)
+                self._voices[index].say(priority)
                 if priority == 0:  # from now on it is the next Active who tells the link where the addresses are
                     self._services.announcer.end((self.spec.name, index))
             case Acquire():
-                self._cover(index)
+                self._voices[index].cover()
                 self._services.claims.watch((self.spec.name, index), member.watch(partial(self.claimed, index)))
                 self._services.addresses.hold(member.places, partial(self._settled, index))
             case Release():
@@ -402,41 +402,6 @@ class Router:
                 self._log_transition(index, previous, role, reason)
                 if previous is Role.INITIALIZE and self.waits_to_hear(index):
                     self._services.listen(self, index)
-
-    def _send(self, index: int, priority: int) -> None:
-        """Send an advertisement to all peers, at once."""
-        member = self.members[index]
-        if member.port is not None:
-            letters = self._letters(index, priority)
-            member.sent(letters, dict(member.port.socket.send(letters)))
-
-    def _letters(self, index: int, priority: int) -> list[Letter]:
-        """An advertisement to all peers, signed where it must be."""
-        member, core, keys = self.members[index], self.group.members[index], self.group.members[index].authenticator
-        if keys is None:
-            return member.letters(core.encoder.unsigned(priority))
-        at = Instant(self._services.now(), self._services.wall())
-        letters = member.letters(core.encoder.datagrams(priority, at))
-        self.remarks.clock(keys, at.now)
-        if core.holds_addresses and keys.outdated(member.seal, at):
-            self._cover(index)
-        return letters
-
-    def _is_news(self, index: int, at: Instant) -> bool:
-        """Whether the guardian says what its peers understand: not any more after a new checksum, or a new time."""
-        member, core = self.members[index], self.group.members[index]
-        keys = core.authenticator
-        return member.zeros != core.encoder.unsigned(0) or (keys is not None and keys.outdated(member.seal, at))
-
-    def _cover(self, index: int) -> None:
-        """Tell the guardian what to do in our place, before it can be needed."""
-        core = self.group.members[index]
-        self._services.vigil.will_hold(core.settings.interval)
-        keys, at = core.authenticator, Instant(self._services.now(), self._services.wall())
-        seal = keys.delegate(at) if keys and keys.signs else None
-        self._services.guardian.cover(
-            f"{self.spec.name}/{index}", self.members[index].cover(core.encoder.unsigned(0), seal)
-        )
 
     def _settled(self, index: int, outcome: Outcome) -> None:
         """An address is there, or is not: the answer of the worker thread."""

@@ -229,7 +229,12 @@ class Runtime:
     def _speak(self) -> list[Router]:
         """Send every regular advertisement that is due, in one go; the routers with more to do."""
         now = self.now()
-        others = [router for router in self._schedule.due(now) if not router.speak(now)]
+        others: list[Router] = []
+        for router in self._schedule.due(now):
+            if router.speak(now):
+                self._schedule.renew(router)
+            else:
+                others.append(router)
         for port in self._ports:
             port.flush()
         return others
