@@ -310,18 +310,15 @@ class Router:
         self.remarks.sum_up(now)
         if self.fault is not None:
             self.refresh()
-        if any(core.holds_addresses for core in self.group.members) or Code.NO_AGENT in self.alarms:
-            self._look_after_addresses(now)
-
-    def _look_after_addresses(self, now: int) -> None:
         absent = list[str]()
         for index, (member, witness) in enumerate(zip(self.members, self._witnesses, strict=True)):
-            if failed := [o.place for o in member.outcomes.values() if o.standing is Standing.FAILED]:
+            if Code.ADDRESS_FAILED in self.alarms:
+                failed = [o.place for o in member.outcomes.values() if o.standing is Standing.FAILED]
                 self._services.addresses.hold(failed, partial(self._settled, index))
-            core = self.group.members[index]
-            absent += witness.absent(core, now)
-            if witness.second_holders(core, now):
-                self._announce(index)
+            if witness.suspects:
+                absent += witness.absent(self.group.members[index], now)
+                if witness.second_holders(self.group.members[index], now):
+                    self._announce(index)
         self.alarms.set(Code.NO_AGENT, "; ".join(absent) or None, now)
 
     def leave(self, reason: str) -> None:

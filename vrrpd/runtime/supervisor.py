@@ -61,6 +61,9 @@ from vrrpd.runtime.vigil import Vigil, freeze_limit
 
 HOUSEKEEPING_EVERY_S = 1
 
+LOOKS = 64
+"""After so many routers were looked at, others on the event loop have their turn."""
+
 PIECE = 4
 """So many routers are ticked, each of which may take the role, before others that are due have their turn to speak."""
 
@@ -270,8 +273,11 @@ class Runtime:
             await trio.sleep(HOUSEKEEPING_EVERY_S)
             self._vigil.look()
             self._addresses.retry()
-            for router in list(self.routers.values()):
+            for count, router in enumerate(list(self.routers.values()), start=1):
                 router.look_around()
+                if count % LOOKS == 0:
+                    await trio.lowlevel.checkpoint()
+                    self._vigil.look()
 
     # ---------------------------------------------------------------- what changed
 

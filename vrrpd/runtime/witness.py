@@ -121,6 +121,12 @@ class Witness:
         if isinstance(core.state, Active) and self._member.holds(claim.address) and said not in self._claims:
             remember(self._claims, said, now, MOST_CLAIMS)
 
+    @property
+    def suspects(self) -> bool:
+        """True where `second_holders` or `absent` may have something to say."""
+        port = self._member.port
+        return bool(self._claims) or not self._absent.idle or bool(port is not None and port.socket.no_agent)
+
     def second_holders(self, core: VirtualRouter, now: int) -> bool:
         """Believe the claims that are old enough; about once a second.
 
@@ -149,8 +155,6 @@ class Witness:
         """A sentence for each peer whose host says that it has no agent; only an Active sends, and so only it knows."""
         port, settings = self._member.port, self._member.spec.settings
         told: Mapping[Address, int] = port.socket.no_agent if port else {}  # of all virtual routers on the interface
-        if not told and self._absent.idle:
-            return []
         asked = settings.peers if settings.unicast and isinstance(core.state, Active) else ()
         counts = {peer: told[peer] for peer in asked if peer in told}
         return [
