@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scapy.layers.inet import IP
 from scapy.packet import Raw
 
-from vrrpd.linux.families import STACKS, Unreachable
+from vrrpd.linux.families import STACKS, Ancillary, Unreachable
+from vrrpd.linux.letters import Packet, control_messages
 from vrrpd.proto.settings import Family
 
 IFINDEX = 7
@@ -29,8 +30,24 @@ def ip_packet(payload: bytes, **fields: object) -> bytes:
     return bytes(IP(src="10.0.0.1", dst="224.0.0.18", proto=112, **{"ttl": 255, **fields}) / Raw(payload))
 
 
+def arrived4(data: bytes) -> Packet:
+    """As the mailbox takes it: without identification and checksum."""
+    return data[:4] + data[6:10] + data[12:], b"", b""
+
+
+def arrived6(data: bytes, ancillary: Ancillary) -> Packet:
+    name = struct.pack("=HHI", socket.AF_INET6, 0, 0) + IPv6Address("fe80::1").packed + struct.pack("=I", IFINDEX)
+    return data, name, b"".join(control(*each) for each in ancillary)
+
+
+def control(level: int, kind: int, value: bytes) -> bytes:
+    """A `struct cmsghdr`, as cmsg(3) has it."""
+    whole = struct.pack("@Nii", socket.CMSG_LEN(len(value)), level, kind) + value
+    return whole.ljust(socket.CMSG_SPACE(len(value)), b"\0")
+
+
 def test_a_packet_is_delivered_with_everything_around_it() -> None:
-    datagram = V4.datagram((ip_packet(b"message!", ttl=254), "", ()), IFINDEX)
+    datagram = V4.datagram(arrived4(ip_packet(b"message!", ttl=254)), IFINDEX)
     assert datagram is not None
     assert datagram.payload == b"message!"
     assert (datagram.source, datagram.destination) == (IPv4Address("10.0.0.1"), IPv4Address("224.0.0.18"))
@@ -39,7 +56,7 @@ def test_a_packet_is_delivered_with_everything_around_it() -> None:
 
 def test_ip_options_are_no_part_of_the_message() -> None:
     packet = with_options(b"message!", b"\x01" * 8)
-    datagram = V4.datagram((packet, "", ()), IFINDEX)
+    datagram = V4.datagram(arrived4(packet), IFINDEX)
     assert datagram is not None
     assert datagram.payload == b"message!"
 
@@ -51,7 +68,7 @@ def with_options(payload: bytes, options: bytes) -> bytes:
 
 
 def test_padding_of_the_link_layer_is_no_part_of_the_message() -> None:
-    datagram = V4.datagram((ip_packet(b"message!") + bytes(18), "", ()), IFINDEX)
+    datagram = V4.datagram(arrived4(ip_packet(b"message!") + bytes(18)), IFINDEX)
     assert datagram is not None
     assert datagram.payload == b"message!"
 
@@ -69,17 +86,17 @@ def test_padding_of_the_link_layer_is_no_part_of_the_message() -> None:
     ],
 )
 def test_a_header_that_makes_no_sense_is_delivered_without_a_payload(packet: bytes) -> None:
-    datagram = V4.datagram((packet, "", ()), IFINDEX)
+    datagram = V4.datagram(arrived4(packet), IFINDEX)
     assert datagram is not None
     assert datagram.payload == b""
 
 
 def test_a_packet_of_another_interface_is_nobodys_business() -> None:
-    assert V6.datagram((b"message!", "fe80::1", ancillary6(ifindex=8)), IFINDEX) is None
+    assert V6.datagram(arrived6(b"message!", ancillary6(ifindex=8)), IFINDEX) is None
 
 
 def test_an_ipv6_message_is_delivered_whole() -> None:
-    datagram = V6.datagram((b"message!", "fe80::1", ancillary6(hops=64)), IFINDEX)
+    datagram = V6.datagram(arrived6(b"message!", ancillary6(hops=64)), IFINDEX)
     assert datagram is not None
     assert datagram.payload == b"message!"
     assert (datagram.source, datagram.destination) == (IPv6Address("fe80::1"), IPv6Address("ff02::12"))
@@ -91,9 +108,10 @@ def test_an_ipv6_message_is_delivered_whole() -> None:
     noise=st.lists(st.tuples(st.sampled_from([0, 41, 1]), st.integers(0, 60), st.binary(max_size=24)), max_size=4),
 )
 def test_no_bytes_raise(data: bytes, noise: list[tuple[int, int, bytes]]) -> None:
-    V4.datagram((data, "", ()), IFINDEX)
+    V4.datagram(arrived4(data), IFINDEX)
     for ancillary in (tuple(noise), (*ancillary6(), *noise)):
-        V6.datagram((data, "fe80::1", ancillary), IFINDEX)
+        V6.datagram(arrived6(data, ancillary), IFINDEX)
+    list(control_messages(data))
     V4.unreachable(noise, "10.0.0.2")
     V6.unreachable(noise, "fd00::2")
 

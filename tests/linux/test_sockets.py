@@ -276,6 +276,23 @@ async def test_what_comes_twice_is_one_datagram(open_socket: Open, source: str, 
     assert (await next_datagrams(right))[0].payload == b"another!"
 
 
+@pytest.mark.parametrize(("source", "destination"), UNICAST)
+async def test_messages_of_any_length_arrive_whole_and_in_their_order(
+    open_socket: Open, source: str, destination: str
+) -> None:
+    sender = open_socket("left", family_of(source))
+    receiver = open_socket("right", family_of(source))
+    sent = [bytes([number]) * (1 + 37 * number % 1400) for number in range(100)]
+    letters = [sender.letter(each, ip_address(source), ip_address(destination)) for each in sent]
+    assert sender.send(letters) == []
+    heard: list[Datagram] = []
+    with trio.fail_after(5):
+        while len(heard) < len(sent):
+            heard += await next_datagrams(receiver)
+    assert [each.payload for each in heard] == sent
+    assert {str(each.source) for each in heard} == {source}
+
+
 async def test_one_letter_that_cannot_be_sent_keeps_no_other_back(open_socket: Open) -> None:
     left, right = open_socket("left", Family.IPV4), open_socket("right", Family.IPV4)
     here, there = IPv4Address("10.77.0.1"), IPv4Address("10.77.0.2")

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol, TypeAlias
 
+from vrrpd.linux.letters import Mailbox, Packet, control_messages
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.settings import Address, Family
 
@@ -31,9 +32,6 @@ HOPS = 255  # RFC 9568 5.1.1.3 and 5.1.2.3
 CLASS = 0xC0  # class selector 6, network control (RFC 2474 4.2.2)
 
 Ancillary: TypeAlias = Iterable[tuple[int, int, bytes]]
-Packet: TypeAlias = tuple[bytes, str, tuple[tuple[int, int, bytes], ...]]
-"""What one read gave: the packet, its sender and its ancillary data, these two empty where the packet tells them.
-Packets that say the same are equal."""
 
 _IP_PKTINFO, _IP_RECVERR, _IP_MULTICAST_ALL = 8, 11, 49
 _IPV6_RECVERR = 25
@@ -87,13 +85,8 @@ class Stack(Protocol):
         """The `struct sockaddr` of a destination."""
         ...
 
-    def read(self, raw: socket.socket) -> Packet:
-        """Read once.
-
-        Raises:
-            BlockingIOError: nothing is there.
-            OSError: the error of an earlier packet, told once.
-        """
+    def mailbox(self) -> Mailbox:
+        """A place for what such a socket receives."""
         ...
 
     def datagram(self, packet: Packet, ifindex: int) -> Datagram | None:
@@ -137,15 +130,14 @@ class _Ipv4:
     def name(self, address: Address, ifindex: int) -> bytes:
         return struct.pack("=HH4s8x", self.domain, 0, address.packed)  # struct sockaddr_in
 
-    def read(self, raw: socket.socket) -> Packet:
-        data = raw.recv(_LARGEST)
-        if data[4:6] != b"\0\0":  # without what differs from one to the next: identification, checksum (RFC 791 3.1)
-            data = data[:4] + b"\0\0" + data[6:10] + b"\0\0" + data[12:]
-        return data, "", ()
+    def mailbox(self) -> Mailbox:
+        return Mailbox(_LARGEST, ((4, 6), (10, 12)))  # without identification and checksum (RFC 791 3.1)
 
     def datagram(self, packet: Packet, ifindex: int) -> Datagram | None:
-        header = packet[0][:_HEADER4].ljust(_HEADER4, b"\0")
-        return Datagram(_message(packet[0]), IPv4Address(header[12:16]), IPv4Address(header[16:20]), header[8])
+        text = packet[0]
+        data = text[:4] + bytes(2) + text[4:8] + bytes(2) + text[8:]
+        header = data[:_HEADER4].ljust(_HEADER4, b"\0")
+        return Datagram(_message(data), IPv4Address(header[12:16]), IPv4Address(header[16:20]), header[8])
 
     def unreachable(self, ancillary: Ancillary, destination: str) -> Unreachable | None:
         for level, kind, value in ancillary:
@@ -190,15 +182,13 @@ class _Ipv6:
         # struct sockaddr_in6
         return struct.pack("=HHI16sI", self.domain, 0, 0, address.packed, ifindex if _scoped(address) else 0)
 
-    def read(self, raw: socket.socket) -> Packet:
-        data, ancillary, flags, sender = raw.recvmsg(_LARGEST, ANCILLARY_SPACE)
-        # Longer than any VRRP message can be: the core counts it as a wrong length.
-        return b"" if flags & socket.MSG_TRUNC else data, sender[0], tuple(ancillary)
+    def mailbox(self) -> Mailbox:
+        return Mailbox(_LARGEST, described=True)
 
     def datagram(self, packet: Packet, ifindex: int) -> Datagram | None:
-        data, sender, ancillary = packet
+        data, sender, control = packet
         arrived_by, destination, hop_limit = 0, bytes(16), 0
-        for level, kind, value in ancillary:
+        for level, kind, value in control_messages(control):
             if level != socket.IPPROTO_IPV6:
                 continue
             if kind == socket.IPV6_PKTINFO and len(value) >= _PKTINFO6.size:
@@ -207,7 +197,9 @@ class _Ipv6:
                 hop_limit = int.from_bytes(value, sys.byteorder)
         if arrived_by != ifindex:
             return None
-        return Datagram(data, IPv6Address(sender), IPv6Address(destination), hop_limit)
+        # One that fills the mailbox is longer than any VRRP message can be: the core counts it as a wrong length.
+        message = data if len(data) < _LARGEST else b""
+        return Datagram(message, IPv6Address(sender[8:24]), IPv6Address(destination), hop_limit)
 
     def unreachable(self, ancillary: Ancillary, destination: str) -> Unreachable | None:
         for level, kind, value in ancillary:

@@ -29,8 +29,8 @@ from collections.abc import Sequence
 import trio
 
 from vrrpd.errors import VrrpdError
-from vrrpd.linux.families import ANCILLARY_SPACE, PROTOCOL, STACKS, Packet
-from vrrpd.linux.letters import Letter, send_some
+from vrrpd.linux.families import ANCILLARY_SPACE, PROTOCOL, STACKS
+from vrrpd.linux.letters import SLOTS, Letter, Packet, send_some
 from vrrpd.linux.packet_socket import attach
 from vrrpd.linux.send_error import SendError, send_error
 from vrrpd.linux.sieve import sieve
@@ -47,6 +47,8 @@ _BUFFER_FOR_THE_REST = 1 << 16  # what waits there is a sample
 _TC_PRIO_INTERACTIVE = 6  # first band of the default queueing; the highest without CAP_NET_ADMIN
 _ERRORS_AT_ONCE = 64
 _REMEMBERED = 1024  # packets; the same one comes again and again from each Active
+
+_MAILBOXES = {family: stack.mailbox() for family, stack in STACKS.items()}  # emptied before the next one reads
 
 
 class VrrpSocket:
@@ -76,6 +78,7 @@ class VrrpSocket:
         self._ifindex = ifindex
         self._family = family
         self._stack = STACKS[family]
+        self._mailbox = _MAILBOXES[family]
         self._member = False
         self._strangers = strangers
         self._peers: set[Address] = set()
@@ -154,18 +157,25 @@ class VrrpSocket:
             In order of arrival; empty where nothing (more) is there. What comes in twice is one object, so that the
             caller can tell at a glance.
         """
-        datagrams, decoded = list[Datagram](), self._decoded
-        for _ in range(limit):
+        datagrams, decoded, left, told = list[Datagram](), self._decoded, limit, False
+        while left > 0:
+            asked = min(left, SLOTS)
             try:
-                packet = self._stack.read(self._socket)
+                packets = self._mailbox.receive(self._socket.fileno(), asked)
             except BlockingIOError:
                 break
             except OSError:
+                left, told = left - 1, True
                 continue  # the error of an earlier packet, told here once; its details are in the error queue
-            datagram = decoded.get(packet) or self._decode(packet)
-            if datagram is not None:
-                datagrams.append(datagram)
-        self._drain_errors()
+            for packet in packets:
+                datagram = decoded.get(packet) or self._decode(packet)
+                if datagram is not None:
+                    datagrams.append(datagram)
+            left -= len(packets)
+            if len(packets) < asked:
+                break
+        if told or not datagrams:  # a send that failed may have told it: then nothing but the queue wakes us
+            self._drain_errors()
         return datagrams
 
     def letter(self, payload: bytes, source: Address, destination: Address) -> Letter:
