@@ -154,11 +154,13 @@ class Router:
 
     def speak(self, now: int) -> bool:
         """Post the regular advertisements that are due, which change nothing; False where there is more to do."""
-        for index in self.group.speak(now):
-            if (port := self.members[index].port) is not None:
+        for index, due in self.group.speak(now):
+            member = self.members[index]
+            if (port := member.port) is not None:
                 letters = self._letters(index, self.group.members[index].effective_priority)
-                sent = partial(self.members[index].sent, letters, news=self._after)
-                port.post(letters, sent, returned=bool(self.members[index].unsent))
+                member.rhythm.due = due
+                sent, returned = partial(member.sent, letters, news=self._after), bool(member.unsent)
+                port.post(letters, sent, member.rhythm, returned=returned)
         following = self.deadline
         if following is not None and following <= now:
             return False
@@ -174,12 +176,14 @@ class Router:
         if self._held_down and not self.health.hold_down.active(now):
             self._held_down = False
             self.judge_health()
-        deadline = self.group.deadline
-        late = woken - max(deadline or woken, waiting)
+        late = woken - max(self.group.deadline or woken, waiting)
         if late > self.spec.members[0].settings.interval or isinstance(self.group.members[0].state, Backup):
             for port in {m.port for m in self.members if m.port is not None}:
                 port.read()
-        self._perform(self.group.tick(self._services.now(), late))
+        now, pairs = self._services.now(), zip(self.members, self.group.members, strict=True)
+        overdue = [member.rhythm for member, core in pairs if member.rhythm.is_due(core.state, now)]
+        self._perform(self.group.tick(now, late))
+        self._services.lateness.left(overdue, self._services.now())
 
     def receive(self, index: int, datagram: Datagram) -> bool:
         """A datagram with our VRID came in; returns whether it was believed."""
@@ -237,8 +241,7 @@ class Router:
 
     def robbed(self, address: KernelAddress, deed: str) -> bool:
         """Somebody removed an address that we hold, or made it his own; True where it is worth putting back."""
-        detail = f"{address.address} was {deed}"
-        now = self._services.now()
+        detail, now = f"{address.address} was {deed}", self._services.now()
         if not self.alarms.seen(Code.ADDRESS_STOLEN, f"{detail}: make it leave the address alone", now):
             self._log.info("%s", detail)
         worth = self._repairs.another(address.address, detail, now)
@@ -342,9 +345,8 @@ class Router:
         """Start all members; returns what is in the way, where an interface went away meanwhile."""
         for index, (member, footing) in enumerate(zip(self.members, footings, strict=True)):
             try:
-                port = self._services.ports.join(
-                    footing.link, member.spec.settings, partial(self.receive, index), partial(self.renewal, index)
-                )
+                take, renews = partial(self.receive, index), partial(self.renewal, index)
+                port = self._services.ports.join(footing.link, member.spec.settings, take, renews)
             except VrrpdError as error:
                 self._stand_down(str(error))
                 return str(error)
@@ -434,9 +436,8 @@ class Router:
         self._services.vigil.will_hold(core.settings.interval)
         keys, at = core.authenticator, Instant(self._services.now(), self._services.wall())
         seal = keys.delegate(at) if keys and keys.signs else None
-        self._services.guardian.cover(
-            f"{self.spec.name}/{index}", self.members[index].cover(core.encoder.unsigned(0), seal)
-        )
+        cover = self.members[index].cover(core.encoder.unsigned(0), seal)
+        self._services.guardian.cover(f"{self.spec.name}/{index}", cover)
 
     def _settled(self, index: int, outcome: Outcome) -> None:
         """An address is there, or is not: the answer of the worker thread."""
