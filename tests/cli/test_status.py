@@ -153,9 +153,11 @@ class TestWhatCounts:
             (changed(checks=[{**STATUS["routers"][0]["checks"][0], "detail": "200 in 2 ms"}]), False),
             (changed(counters={"adverts_sent": 2}), False),
             (changed(peers=[{"address": "10.0.0.12", "last_advert_s": 0.1}, STATUS["routers"][0]["peers"][1]]), False),
+            (changed(lateness={"worst_ms": 3.2, "worst_share": 0.32, "late": 1}), False),
+            ({**STATUS, "lateness": {"adverts": 9, "max_ms": 3.2}}, False),
             ({**STATUS, "uptime_s": 700, "generated_at": "2026-01-01T00:20:00.000Z"}, False),
         ],
-        ids=range(9),
+        ids=range(11),
     )
     def test_what_moves_all_the_time_is_no_change(self, found: dict[str, Any], counts: bool) -> None:
         assert list(changes(iter([STATUS, found]))) == ([STATUS, found] if counts else [STATUS])
@@ -186,6 +188,14 @@ class TestText:
 
     def test_a_priority_that_differs_in_effect_is_shown(self) -> None:
         assert "router vrid 51 on eth0 priority 250, now 1" in drawn(changed(effective_priority=1))
+
+    def test_an_active_says_how_punctual_it_is_and_a_backup_nothing(self) -> None:
+        late = changed(lateness={"worst_ms": 3.214, "worst_share": 0.0321, "late": 0})
+        late["lateness"] = {"adverts": 5990, "p50_ms": 0.1, "p99_ms": 0.5, "max_ms": 3.214, "buckets": []}
+        line = "lateness 99 % of 5990 adverts at most 0.5 ms, the worst 3.2 ms; web/ipv4 by up to 3 % of its interval"
+        assert drawn(late)[1] == line
+        late["lateness"] = {"adverts": 0, "p50_ms": None, "p99_ms": None, "max_ms": 0.0, "buckets": []}
+        assert not any("lateness" in each for each in drawn(late))
 
     def test_a_drained_router_says_so(self) -> None:
         lines = drawn(changed(drained=True, drained_until=None, state="backup"))

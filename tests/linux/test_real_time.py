@@ -7,10 +7,10 @@ import sys
 
 ASK = """
 import os, subprocess, sys, threading
-from vrrpd.linux.real_time import take_real_time
+from vrrpd.linux.real_time import has_real_time, take_real_time
 print(take_real_time())
-print(os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK == os.SCHED_RR)
-thread = threading.Thread(target=lambda: print(os.sched_getscheduler(0) == os.SCHED_OTHER))
+print(has_real_time())
+thread = threading.Thread(target=lambda: print(os.sched_getscheduler(0) == os.SCHED_OTHER and not has_real_time()))
 thread.start(); thread.join()
 subprocess.run([sys.executable, "-c", "import os; print(os.sched_getscheduler(0) == os.SCHED_OTHER)"])
 """

@@ -87,6 +87,7 @@ class Host:
         settings: what was read or written under /proc/sys, by (family, interface, key).
         read_only: True where /proc/sys cannot be written.
         gateways: default gateways.
+        real_time: whether the agent has real-time priority.
         clock_error: by how much the host's UTC is wrong, nanoseconds.
         adverts: all raw sockets ever opened, but for
         strangers: those that hear what is not expected.
@@ -111,6 +112,7 @@ class Host:
         self.settings: dict[tuple[Family, str, str], int] = {}
         self.read_only = False
         self.gateways: list[Address] = []
+        self.real_time = True
         self.clock_error = 0
         self.adverts: list[FakeAdvertSocket] = []
         self.strangers: list[FakeAdvertSocket] = []
@@ -270,6 +272,7 @@ class Host:
             read_setting=lambda family, name, key: self.settings.get((family, name, key)),
             write_setting=self._write_setting,
             requester=lambda port: f"meddler (pid {port})",
+            real_time=lambda: self.real_time,
         )
 
     def snapshot(self) -> Snapshot:

@@ -13,13 +13,16 @@ from tests.runtime.lan import Lan
 
 TOP = {
     "node": str, "version": str, "generated_at": str, "uptime_s": float, "routers": list, "alarms": list,
+    "lateness": dict,
 }  # fmt: skip
 ROUTER = {
     "name": str, "vrid": int, "family": str, "interface": str, "state": str, "priority": int,
     "effective_priority": int, "active_address": str, "since": str, "reason": str, "drained": bool, "addresses": list,
     "held_down_until": type(None), "drained_until": type(None),
     "checks": list, "movers": list, "peers": list, "alarms": list, "counters": dict,
+    "lateness": dict,
 }  # fmt: skip
+LATENESS = {"adverts": int, "p50_ms": float, "p99_ms": float, "max_ms": float, "buckets": list}
 COUNTERS = {"adverts_sent": int, "adverts_received": int, "dropped": dict, "transitions": int}
 
 
@@ -40,6 +43,11 @@ async def test_the_keys_and_types_are_those_of_the_contract(lan: Lan) -> None:
     assert router["checks"] == [
         {"name": "proxy", "state": "up", "since": "2001-09-09T01:46:40.000Z", "detail": "connected"}
     ]
+    assert kinds_of(status["lateness"]) == LATENESS
+    assert [each["up_to_ms"] for each in status["lateness"]["buckets"]] == [
+        *(0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500), None,
+    ]  # fmt: skip
+    assert kinds_of(router["lateness"]) == {"worst_ms": float, "worst_share": float, "late": int}
     assert router["drained"] is False
     assert status["node"] == "lb1"
     assert json.loads(json.dumps(status)) == status

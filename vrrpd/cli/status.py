@@ -22,7 +22,7 @@ NEEDS_A_PERSON: Final = 1
 NO_AGENT: Final = 3
 
 _PERIOD = 0.5  # seconds between two looks of --watch
-_PASSING = frozenset({"generated_at", "uptime_s", "counters", "last_advert_s"})
+_PASSING = frozenset({"generated_at", "uptime_s", "counters", "last_advert_s", "lateness"})
 
 _EPILOG = """\b
 Examples:
@@ -82,7 +82,7 @@ def _statuses(connection: Connection) -> Iterator[dict[str, Any]]:
 
 
 def changes(seen: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Those that differ from the one before in more than what moves all the time (clocks, counters, check details)."""
+    """Those that differ from the one before in more than what moves all the time (clocks, counts, check details)."""
     before: object = None
     for found in seen:
         now = _lasting(found)

@@ -44,11 +44,14 @@ def picture(found: dict[str, Any]) -> Group:
         f"  vrrpd {_plain(found.get('version'))}, running for {duration(found.get('uptime_s'))}",
     )
     blocks: list[Text | Table] = [head]
+    routers = found.get("routers", [])
+    lateness = found.get("lateness", {})
+    if lateness.get("adverts"):
+        blocks.append(Text.assemble((f"  {'lateness':<11}", _DIM), _lateness(lateness, routers)))
     if alarms := found.get("alarms"):
         table = _table()
         _add_alarms(table, alarms, now)
         blocks.append(table)
-    routers = found.get("routers", [])
     for router in routers:
         blocks += [Text(), _title(router, now), _router(router, now)]
     if not routers:
@@ -123,6 +126,24 @@ def _priority(router: dict[str, Any]) -> str:
     if configured == effective:
         return f"priority {_plain(configured)}"
     return f"priority {_plain(configured)}, now {_plain(effective)}"
+
+
+def _lateness(lateness: dict[str, Any], routers: list[dict[str, Any]]) -> str:
+    """How punctual our own advertisements are; of the routers the one whose peers come nearest to missing one."""
+    most, worst = (_milliseconds(lateness.get(key)) for key in ("p99_ms", "max_ms"))
+    said = f"99 % of {_plain(lateness.get('adverts'))} adverts at most {most}, the worst {worst}"
+    router = max(routers, key=_share) if routers else dict[str, Any]()
+    who = f"{_plain(router.get('name'))}/{_plain(router.get('family'))}"
+    return f"{said}; {who} by up to {100 * _share(router):.0f} % of its interval" if _share(router) else said
+
+
+def _share(router: dict[str, Any]) -> float:
+    """The worst lateness of a router as a share of its interval."""
+    return router.get("lateness", {}).get("worst_share", 0)
+
+
+def _milliseconds(time: object) -> str:
+    return f"{time:.1f} ms" if isinstance(time, int | float) else UNKNOWN
 
 
 def _address(entry: dict[str, Any]) -> tuple[str, Text, str]:

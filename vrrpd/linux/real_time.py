@@ -13,6 +13,9 @@ import os
 
 PRIORITY = 1
 
+GRANT = "grant CAP_SYS_NICE or LimitRTPRIO=2"
+"""What permits it, for people; the guardian goes before the loop that it watches, at 2."""
+
 
 def take_real_time() -> str | None:
     """Run the calling thread, and no other, at real-time priority.
@@ -24,7 +27,10 @@ def take_real_time() -> str | None:
         os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(PRIORITY))
     except OSError as error:
         cause = (error.strerror or str(error)).lower()
-        return (
-            f"no real-time priority ({cause}): adverts may be late on a busy host; grant CAP_SYS_NICE or LimitRTPRIO=1"
-        )
+        return f"no real-time priority ({cause}): adverts may be late on a busy host; {GRANT}"
     return None
+
+
+def has_real_time() -> bool:
+    """Whether the calling thread runs at real-time priority."""
+    return os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK == os.SCHED_RR

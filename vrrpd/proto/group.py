@@ -45,8 +45,6 @@ from vrrpd.proto.states import Active, Backup, Initialize, Leaving
 IN_TIME = 10
 """A tick is in time until a tenth of the interval after its deadline: what is later was kept from running."""
 
-_FIRST = (0,)
-
 Asked: TypeAlias = tuple[int, Effect]
 """An effect and the index of the member that asks for it."""
 
@@ -110,11 +108,15 @@ class Group:
         self._look(now)
         return asked
 
-    def speak(self, now: int) -> Sequence[int]:
-        """The members whose regular advertisement is to be sent now, nothing else; others may need a `tick`."""
+    def speak(self, now: int) -> Sequence[tuple[int, int]]:
+        """The members whose regular advertisement is to be sent now, nothing else; others may need a `tick`.
+
+        Returns:
+            Of each its index, and for when Adver_Timer was set, nanoseconds.
+        """
         if self._alone is not None:
-            return _FIRST if self._alone.speak(now) else ()
-        return [index for index, member in enumerate(self.members) if member.speak(now)]
+            return () if (due := self._alone.speak(now)) is None else ((0, due),)
+        return [(index, due) for index, member in enumerate(self.members) if (due := member.speak(now)) is not None]
 
     def shutdown(self, reason: str, now: int) -> list[Asked]:
         """All stop at once."""

@@ -150,13 +150,13 @@ class VirtualRouter:
             return self._oversleep(event, now)
         return self._in_state(event, now)
 
-    def speak(self, now: int) -> bool:
-        """Whether the regular advertisement, and no more, is to be sent: Adver_Timer of an Active is due, in time."""
+    def speak(self, now: int) -> int | None:
+        """For when Adver_Timer was set, where the regular advertisement, and no more, is to be sent now; else None."""
         state = self.state
         if not isinstance(state, Active) or not 0 <= now - state.advert_at < self.settings.interval // 2:
-            return False
+            return None
         self._advertise(state, now)
-        return True
+        return state.advert_at
 
     # ---------------------------------------------------------------- one handler a state
 

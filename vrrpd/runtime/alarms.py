@@ -28,6 +28,7 @@ class Code(StrEnum):
     DRAIN_NOT_KEPT = "drain_not_kept"
     FOREIGN_ADDRESS = "foreign_address"
     HELD_DOWN = "held_down"
+    LATE_ADVERTS = "late_adverts"
     LAUNCHER_GONE = "launcher_gone"
     LONG_INTERVAL = "long_interval"
     LOOP = "loop"
@@ -68,7 +69,7 @@ class Alarm:
 
 
 class Alarms:
-    """The alarms of one router."""
+    """The alarms of one router, or of what all of them share."""
 
     def __init__(self, log: Callable[[str], None]) -> None:
         """Start with none.

@@ -19,6 +19,7 @@ from vrrpd.linux.gateways import default_gateways
 from vrrpd.linux.letters import Letter
 from vrrpd.linux.listener import ArpReply, Listener, NeighbourAdvert
 from vrrpd.linux.netlink import Event, Events, KernelRoute, Netlink, Snapshot
+from vrrpd.linux.real_time import has_real_time
 from vrrpd.linux.requester import requester
 from vrrpd.linux.send_error import SendError
 from vrrpd.linux.sockets import VrrpSocket
@@ -240,6 +241,7 @@ class Kernel:
     read_setting: Callable[[Family, str, str], int | None]
     write_setting: Callable[[Family, str, str, int], sysctl.SysctlError | None]
     requester: Callable[[int], str]
+    real_time: Callable[[], bool]
 
 
 def this_machine(guardian: Guardian) -> Kernel:
@@ -265,4 +267,5 @@ def this_machine(guardian: Guardian) -> Kernel:
         read_setting=sysctl.read,
         write_setting=sysctl.write,
         requester=requester,
+        real_time=has_real_time,
     )

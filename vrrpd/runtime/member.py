@@ -20,6 +20,7 @@ from vrrpd.proto.timers import SECOND, answer_wait
 from vrrpd.runtime.addresses import Key, Outcome, Place, Standing, place
 from vrrpd.runtime.claims import Heard, Watch
 from vrrpd.runtime.kernel import Cover
+from vrrpd.runtime.lateness import Punctuality
 from vrrpd.runtime.links import Links
 from vrrpd.runtime.ports import Port
 
@@ -67,6 +68,7 @@ class Member:
         owners: peers whose own address is a shared one.
         zeros: what the guardian was told to say, by destination.
         seal: what it signs that with, None before it was told.
+        punctuality: how punctual it is.
         unsent: destinations that the last advertisement could not be sent to, and why.
     """
 
@@ -80,6 +82,7 @@ class Member:
         self.owners = {each.address.ip for each in spec.addresses} & set(spec.settings.peers)
         self.zeros: Sequence[tuple[Address, bytes]] = ()
         self.seal: Seal | None = None
+        self.punctuality = Punctuality(f"{spec.router}/{spec.settings.family}", spec.settings.interval)
         self.unsent: dict[Address, str] = {}
 
     @property

@@ -32,6 +32,7 @@ from vrrpd.proto.settings import Family, Settings
 from vrrpd.proto.timers import SECOND
 from vrrpd.proto.validate import Drop, Reason, validate, vrid_of
 from vrrpd.runtime.kernel import AdvertSocket, HearingSocket, Kernel
+from vrrpd.runtime.lateness import Punctuality
 
 AT_ONCE = 128
 """Datagrams of one round, two milliseconds of work."""
@@ -55,6 +56,9 @@ Take: TypeAlias = Callable[[Datagram], bool]
 
 Sent: TypeAlias = Callable[[Mapping[Letter, SendError]], None]
 """Told which letters could not be sent, and why; not told anything while all can."""
+
+Left: TypeAlias = Callable[[Sequence[Punctuality], int], None]
+"""Told which regular advertisements have left, and when."""
 
 Renews: TypeAlias = Callable[[], Renewal | None]
 """What the one that was believed last does when it comes once more; None where it must be taken like any other."""
@@ -84,7 +88,13 @@ class Port:
     """
 
     def __init__(
-        self, family: Family, link: Link, socket: AdvertSocket, strangers: HearingSocket, now: Callable[[], int]
+        self,
+        family: Family,
+        link: Link,
+        socket: AdvertSocket,
+        strangers: HearingSocket,
+        now: Callable[[], int],
+        left: Left,
     ) -> None:
         self.family = family
         self.link = link
@@ -93,7 +103,8 @@ class Port:
         self.dropped = Counter[Reason]()
         self.closed = False
         self._now = now
-        self._outbox: list[tuple[Sequence[Letter], Sent]] = []
+        self._left = left
+        self._outbox: list[tuple[Sequence[Letter], Sent, Punctuality]] = []
         self._breath_s = BREATH_S
         self._returned = False  # somebody who posts waits to hear that it could be sent
         self._routers: dict[int, _Behind] = {}
@@ -148,15 +159,16 @@ class Port:
             self._hand_over(self.strangers.receive(STRANGERS_AT_ONCE))
             await trio.sleep(STRANGERS_EVERY_S)
 
-    def post(self, letters: Sequence[Letter], sent: Sent, *, returned: bool) -> None:
+    def post(self, letters: Sequence[Letter], sent: Sent, punctuality: Punctuality, *, returned: bool) -> None:
         """Send these before long, with others; at `flush` at the latest.
 
         Args:
             letters: one advertisement.
             sent: see `Sent`.
+            punctuality: when it was due.
             returned: the one before could not be sent to everybody: `sent` is told in any case.
         """
-        self._outbox.append((letters, sent))
+        self._outbox.append((letters, sent, punctuality))
         self._returned |= returned
         if len(self._outbox) >= TOGETHER:
             self.flush()
@@ -166,9 +178,10 @@ class Port:
         if not self._outbox:
             return
         posted, self._outbox = self._outbox, []
-        failed = dict(self.socket.send([letter for letters, _ in posted for letter in letters]))
+        failed = dict(self.socket.send([letter for letters, _, _ in posted for letter in letters]))
+        self._left([punctuality for _, _, punctuality in posted], self._now())
         ask, self._returned = failed or self._returned, False
-        for _, sent in posted if ask else ():
+        for _, sent, _ in posted if ask else ():
             sent(failed)
 
     def read(self) -> None:
@@ -227,15 +240,17 @@ class Port:
 class Ports:
     """All open ports."""
 
-    def __init__(self, kernel: Kernel, opened: Callable[[Port], None]) -> None:
+    def __init__(self, kernel: Kernel, opened: Callable[[Port], None], left: Left) -> None:
         """Start with none.
 
         Args:
             kernel: opens the sockets.
             opened: starts the task that reads a new port.
+            left: see `Left`.
         """
         self._kernel = kernel
         self._opened = opened
+        self._left = left
         self._ports: dict[tuple[Family, int], Port] = {}
 
     def __iter__(self) -> Iterator[Port]:
@@ -267,7 +282,7 @@ class Ports:
         strangers = self._kernel.stranger_socket(family, link.name, link.index)
         try:
             socket = self._kernel.advert_socket(family, link.name, link.index)
-            return Port(family, link, socket, strangers, self._kernel.clock.now)
+            return Port(family, link, socket, strangers, self._kernel.clock.now, self._left)
         except VrrpdError:
             strangers.close()
             raise

@@ -160,8 +160,8 @@ class Router:
         """Post the regular advertisements that are due, which change nothing; False where there is more to do."""
         if len(self._voices) == 1 and self._voices[0].once_more(now):
             return True
-        for index in self.group.speak(now):
-            self._voices[index].regular()
+        for index, due in self.group.speak(now):
+            self._voices[index].regular(due)
         following = self.deadline
         return following is None or following > now
 
@@ -174,12 +174,14 @@ class Router:
         if self._held_down and not self.health.hold_down.active(now):
             self._held_down = False
             self.judge_health()
-        deadline = self.group.deadline
-        late = woken - max(deadline or woken, waiting)
+        late = woken - max(self.group.deadline or woken, waiting)
         if late > self.spec.members[0].settings.interval or isinstance(self.group.members[0].state, Backup):
             for port in {m.port for m in self.members if m.port is not None}:
                 port.read()
-        self._perform(self.group.tick(self._services.now(), late))
+        now, pairs = self._services.now(), zip(self.members, self.group.members, strict=True)
+        overdue = [member.punctuality for member, core in pairs if member.punctuality.is_due(core.state, now)]
+        self._perform(self.group.tick(now, late))
+        self._services.lateness.left(overdue, self._services.now())
 
     def receive(self, index: int, datagram: Datagram) -> bool:
         """A datagram with our VRID came in; returns whether it was believed."""
@@ -237,8 +239,7 @@ class Router:
 
     def robbed(self, address: KernelAddress, deed: str) -> bool:
         """Somebody removed an address that we hold, or made it his own; True where it is worth putting back."""
-        detail = f"{address.address} was {deed}"
-        now = self._services.now()
+        detail, now = f"{address.address} was {deed}", self._services.now()
         if not self.alarms.seen(Code.ADDRESS_STOLEN, f"{detail}: make it leave the address alone", now):
             self._log.info("%s", detail)
         worth = self._repairs.another(address.address, detail, now)
@@ -339,9 +340,8 @@ class Router:
         """Start all members; returns what is in the way, where an interface went away meanwhile."""
         for index, (member, footing) in enumerate(zip(self.members, footings, strict=True)):
             try:
-                port = self._services.ports.join(
-                    footing.link, member.spec.settings, partial(self.receive, index), partial(self.renewal, index)
-                )
+                take, renews = partial(self.receive, index), partial(self.renewal, index)
+                port = self._services.ports.join(footing.link, member.spec.settings, take, renews)
             except VrrpdError as error:
                 self._stand_down(str(error))
                 return str(error)

@@ -13,6 +13,7 @@ from vrrpd.runtime.announcer import Announcer
 from vrrpd.runtime.claims import Claims
 from vrrpd.runtime.health import CheckState
 from vrrpd.runtime.kernel import Guardian
+from vrrpd.runtime.lateness import Lateness
 from vrrpd.runtime.links import Links
 from vrrpd.runtime.moving import Moving
 from vrrpd.runtime.ports import Ports
@@ -40,6 +41,7 @@ class Services:
         renew: takes note that a router's deadline moved.
         guardian: lets go in our place when we cannot.
         vigil: told when something begins to be held.
+        lateness: told of each regular advertisement that has left.
         mover: makes a mover of a router; see `moving.Start`.
         listen: starts to ask whether the network carries frames, for one member of a router.
     """
@@ -58,4 +60,5 @@ class Services:
     listen: Callable[[Router, int], None]
     guardian: Guardian
     vigil: Vigil
+    lateness: Lateness
     mover: Callable[[Router, MoverSpec, Callable[[], None]], Moving]

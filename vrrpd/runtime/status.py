@@ -17,8 +17,9 @@ from vrrpd.config.spec import MoverSpec
 from vrrpd.proto.effects import Role
 from vrrpd.proto.router import VirtualRouter
 from vrrpd.proto.states import active_of
-from vrrpd.proto.timers import SECOND
-from vrrpd.runtime.alarms import Code
+from vrrpd.proto.timers import MS, SECOND
+from vrrpd.runtime.alarms import Alarms, Code
+from vrrpd.runtime.lateness import BOUNDS, Lateness
 from vrrpd.runtime.links import Links
 from vrrpd.runtime.member import Member
 from vrrpd.runtime.moving import Moving
@@ -66,8 +67,10 @@ def status(
         "generated_at": _iso(moment.wall),
         "uptime_s": round((moment.now - started) / SECOND, 3),
         "alarms": [
-            {"code": str(code), "since": _iso(since), "detail": detail} for code, (since, detail) in troubles.items()
+            *({"code": str(code), "since": _iso(since), "detail": said} for code, (since, said) in troubles.items()),
+            *_alarms(runtime.lateness.alarms, moment),
         ],
+        "lateness": _lateness(runtime.lateness),
         "routers": [
             _member(runtime, router, index, moment, drained_until)
             for router in runtime.routers.values()
@@ -100,7 +103,12 @@ def _member(
         "checks": [_check(runtime, track.check) for track in member.spec.track],
         "movers": [_mover(spec, at_work) for spec, at_work in router.movement.movers if spec.router == name],
         "peers": _peers(runtime.links, member, core, moment.now),
-        "alarms": [{"code": a.code, "since": moment.of(a.since), "detail": a.detail} for a in router.alarms],
+        "alarms": _alarms(router.alarms, moment),
+        "lateness": {
+            "worst_ms": member.punctuality.worst / MS,
+            "worst_share": round(member.punctuality.worst / settings.interval, 4),
+            "late": member.punctuality.late,
+        },
         "counters": {
             "adverts_sent": counters.adverts_sent,
             "adverts_received": counters.adverts_received,
@@ -113,6 +121,26 @@ def _member(
             "transitions": counters.transitions,
         },
     }
+
+
+def _lateness(lateness: Lateness) -> dict[str, Any]:
+    def milliseconds(time: int | None) -> float | None:
+        return None if time is None else time / MS
+
+    return {
+        "adverts": sum(lateness.counts),
+        "p50_ms": milliseconds(lateness.at_most(0.5)),
+        "p99_ms": milliseconds(lateness.at_most(0.99)),
+        "max_ms": lateness.worst / MS,
+        "buckets": [
+            {"up_to_ms": milliseconds(bound), "adverts": count}
+            for bound, count in zip((*BOUNDS, None), lateness.counts, strict=True)
+        ],
+    }
+
+
+def _alarms(alarms: Alarms, moment: Moment) -> list[dict[str, Any]]:
+    return [{"code": str(a.code), "since": moment.of(a.since), "detail": a.detail} for a in alarms]
 
 
 def _state(router: Router, core: VirtualRouter) -> str:

@@ -50,6 +50,7 @@ from vrrpd.runtime.health import CheckState
 from vrrpd.runtime.hearing import Waiting, hear_first, on_link
 from vrrpd.runtime.host_routes import HostRoutes, remove_orphans
 from vrrpd.runtime.kernel import Kernel
+from vrrpd.runtime.lateness import Lateness
 from vrrpd.runtime.links import Links
 from vrrpd.runtime.member import Footing
 from vrrpd.runtime.moving import Movement, Moving
@@ -76,6 +77,7 @@ class Runtime:
         checks: the last word of each check.
         links: the mirror of the kernel's links and addresses.
         routes: changes routes of this host.
+        lateness: how late our own advertisements leave.
         drained_from_the_start: tells of a router that is made whether an operator wants it out.
     """
 
@@ -97,7 +99,8 @@ class Runtime:
         self.routes = HostRoutes(kernel, self.links, self._addresses.settled)
         self._announcer = Announcer(kernel, kernel.clock.now, self._vigil.look)
         self._claims = Claims(kernel, self._post_opened, self._vigil.look)
-        self._ports = Ports(kernel, self._port_opened)
+        self.lateness = Lateness(kernel.real_time)
+        self._ports = Ports(kernel, self._port_opened, self.lateness.left)
         self._wanted: dict[str, RouterSpec] = {}
         self._shared: set[Address] = set()
         self._own: set[Address] = set()
@@ -125,6 +128,7 @@ class Runtime:
             listen=self._listen,
             guardian=kernel.guardian,
             vigil=self._vigil,
+            lateness=self.lateness,
             mover=partial(mover or _no_mover, self),
         )
 
@@ -278,6 +282,7 @@ class Runtime:
                 if count % LOOKS == 0:
                     await trio.lowlevel.checkpoint()
                     self._vigil.look()
+            self.lateness.look(self.now())
 
     # ---------------------------------------------------------------- what changed
 

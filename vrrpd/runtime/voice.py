@@ -51,21 +51,28 @@ class Voice:
 
     def once_more(self, now: int) -> bool:
         """Post the last regular advertisement once more, if it is due and nothing has happened since."""
-        if self._once_more is None or not self._once_more[0].note(now):
+        if self._once_more is None:
             return False
-        self._once_more[1]()
+        rhythm, post = self._once_more
+        due = rhythm.deadline
+        if not rhythm.note(now):
+            return False
+        self._member.punctuality.due = due
+        post()
         return True
 
-    def regular(self) -> None:
-        """Post the regular advertisement."""
+    def regular(self, due: int) -> None:
+        """Post the regular advertisement, for which Adver_Timer was set to this time (nanoseconds)."""
         member, rhythm = self._member, self._core.routine
         if member.port is None:
             return
+        member.punctuality.due = due
         letters = self._letters(self._core.effective_priority)
         post = partial(
             member.port.post,
             letters,
             partial(member.sent, letters, news=self._sending_changed),
+            member.punctuality,
             returned=bool(member.unsent),
         )
         post()
