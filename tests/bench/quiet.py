@@ -71,10 +71,10 @@ class QuietHost(Host):
         self.guardian = _Guardian(self)
         self.changes = 0
 
-    def change_address(self, message: bytes) -> int:
+    def change_address(self, message: bytes, *, told: bool = True) -> int:
         """Count one change, and make it."""
         self.changes += 1
-        return super().change_address(message)
+        return super().change_address(message, told=told)
 
 
 class Worker(Protocol):
