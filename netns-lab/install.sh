@@ -37,6 +37,7 @@ hold_services() {
 # command:package, so that nothing is asked of apt where everything is there.
 needs=(ip:iproute2 haproxy:haproxy)
 [ "$kind" = runtime ] || needs+=(keepalived:keepalived vtysh:frr tshark:tshark nft:nftables pgrep:procps openssl:openssl)
+[ "$kind" = runtime ] || needs+=(strace:strace valgrind:valgrind)
 
 install_packages() {
     local packages=() need
