@@ -603,3 +603,10 @@ def test_the_routers_of_a_host_speak_in_bursts_and_other_nodes_between_them(file
     assert [router.members[0].settings.phase for router in other.routers] == [
         p + 25 * MS for p in phases if p is not None
     ]
+
+
+def test_a_long_interval_has_five_bursts(file_of: FileOf) -> None:
+    routers = "".join(f"  r{n}: {{vrid: {n}, addresses: [10.0.1.{n}], advert_interval: 10s}}\n" for n in range(1, 9))
+    file = file_of(f"nodes: {{lb1: 10.0.0.11, lb2: 10.0.0.12}}\nrouters:\n{routers}")
+    phases = [router.members[0].settings.phase for router in resolve(file, LB1).routers]
+    assert phases == [n * 2 * SECOND for n in (1, 2, 3, 4, 0, 1, 2, 3)]

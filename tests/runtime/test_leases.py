@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from vrrpd.proto.timers import MS, SECOND
-from vrrpd.runtime.leases import PIECE, Leases
+from vrrpd.runtime.leases import IPV4, PIECE, Leases
 
 
 async def test_an_address_is_due_after_a_third_of_its_lease() -> None:
@@ -38,6 +38,13 @@ async def test_many_addresses_go_out_in_pieces_and_none_waits_for_a_whole_third(
     assert all(b - a <= 1.6 * SECOND for times in renewed.values() for a, b in pairwise(times))
     assert len(renewed) == 1000
     assert min(pauses - {SECOND}) >= 30 * MS, "the kernel's lock is free in between"
+
+
+async def test_of_addresses_whose_renewal_is_light_more_go_out_at_once() -> None:
+    leases = Leases[int]()
+    for number in range(1000):
+        leases.begin(number, 3 * SECOND, 0, IPV4)
+    assert len(leases.take(SECOND)) == 4 * PIECE
 
 
 async def test_only_what_was_not_renewed_in_time_has_run_out() -> None:

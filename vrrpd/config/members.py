@@ -29,8 +29,9 @@ from vrrpd.proto.timers import MS, SECOND
 
 _GLOBAL, _LINK = 0, 253  # scopes of rtnetlink(7)
 
-_BURSTS_EVERY = 50 * MS
-"""The virtual routers of a host that have one interval speak in bursts, so long apart."""
+_BURSTS_EVERY, _MOST_BURSTS = 50 * MS, 5
+"""The virtual routers of a host that have one interval speak in bursts, so long apart at least, and so many in an
+interval at most: each wakes two hosts, and a burst of a hundred takes a millisecond."""
 
 TO_WAIT = "name the node (--node, 'node') to wait for it"
 """What to do about something that DHCP or another daemon has not brought yet."""
@@ -319,6 +320,6 @@ def _phase(vrid: int, interval: int, nodes: Sequence[str], node: str) -> int:
 
     Nodes that share a clock, being namespaces of one host, do so one between the bursts of the other.
     """
-    bursts = max(1, interval // _BURSTS_EVERY)
+    bursts = max(1, min(interval // _BURSTS_EVERY, _MOST_BURSTS))
     between = nodes.index(node) / len(nodes) if node in nodes else 0
     return int(interval * (vrid % bursts + between)) // bursts

@@ -27,7 +27,7 @@ from vrrpd.linux.netlink import KernelAddress, Link, NetlinkError, Snapshot, enc
 from vrrpd.proto.settings import Family
 from vrrpd.proto.timers import SECOND
 from vrrpd.runtime.kernel import Kernel
-from vrrpd.runtime.leases import Leases
+from vrrpd.runtime.leases import IPV4, Leases
 from vrrpd.runtime.links import Links
 from vrrpd.runtime.vigil import Vigil
 
@@ -304,7 +304,8 @@ class Addresses:
             self._ours.add(key)
             if lease is not None and key in self._wanted:
                 age = 0 if outcome.new else lease // 3  # its lifetime began when we added it: time for a renewal
-                self._leases.begin(key, lease, self._kernel.clock.now() - age)
+                weight = IPV4 if outcome.place.address.address.version == 4 else 1
+                self._leases.begin(key, lease, self._kernel.clock.now() - age, weight)
         elif outcome.standing is Standing.FOREIGN:
             self._forget(key)
         if key in self._wanted:

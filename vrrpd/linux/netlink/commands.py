@@ -165,14 +165,14 @@ class Netlink:
         Raises:
             NetlinkError: the socket itself failed.
         """
-        for start in range(0, len(renewals), _PIECE):
-            buffer = bytearray()
-            for message in renewals[start : start + _PIECE]:
-                at = len(buffer)
-                buffer += message
-                buffer += bytes(-len(message) % 4)
-                (flags,) = struct.unpack_from("=H", message, FLAGS_OFFSET)
-                struct.pack_into("=HI", buffer, at + FLAGS_OFFSET, flags & ~ACK, RENEWAL)
+        buffer = bytearray()
+        for message in renewals:
+            at = len(buffer)
+            buffer += message
+            buffer += bytes(-len(message) % 4)
+            (flags,) = struct.unpack_from("=H", message, FLAGS_OFFSET)
+            struct.pack_into("=HI", buffer, at + FLAGS_OFFSET, flags & ~ACK, RENEWAL)
+        if buffer:
             self._send(buffer)
             self._forget_answers()
 
