@@ -259,6 +259,7 @@ class Host:
         """This machine as the runtime sees it."""
         return Kernel(
             clock=self.clock,
+            alarm=lambda: FakeClock(self),
             guardian=self.guardian,
             worker=trio.to_thread.current_default_thread_limiter(),  # the virtual clock looks at it
             commands=FakeCommands(self),

@@ -69,7 +69,7 @@ async def test_what_the_system_call_takes_counts(lan: Lan, monkeypatch: pytest.M
 
     monkeypatch.setattr(lb1.host.adverts[0], "send", send)
     parts = member.port.family, member.port.link, lb1.host.adverts[0], lb1.host.strangers[0]
-    port = Port(*parts, lambda: time, lambda _, now: left.append(now))
+    port = Port(*parts, lambda: time, lb1.host.clock, lambda _, now: left.append(now))
     port.post([], lambda _: None, member.punctuality, returned=False)
     port.flush()
     assert left == [3 * MS]

@@ -21,6 +21,8 @@ from typing import Protocol
 
 import trio
 
+from vrrpd.errors import VrrpdError
+
 _SECOND = 1_000_000_000
 
 
@@ -106,7 +108,17 @@ class TimerFd:
     """The `Clock` of production: CLOCK_MONOTONIC and one timerfd."""
 
     def __init__(self) -> None:
-        self._descriptor = _create()
+        """Make the timer.
+
+        Raises:
+            VrrpdError: the process has no descriptor left for it.
+        """
+        try:
+            self._descriptor = _create()
+        except OSError as error:
+            raise VrrpdError(
+                f"cannot make a timer: {error.strerror}; raise the limit of open files (ulimit -n)"
+            ) from error
 
     def now(self) -> int:
         """CLOCK_MONOTONIC in nanoseconds."""

@@ -228,6 +228,7 @@ class Kernel:
     """
 
     clock: Clock
+    alarm: Callable[[], Clock]
     guardian: Guardian
     worker: trio.CapacityLimiter
     commands: AddressCommands
@@ -253,6 +254,7 @@ def this_machine(guardian: Guardian) -> Kernel:
     commands = Netlink()
     return Kernel(
         clock=TimerFd(),
+        alarm=TimerFd,
         guardian=guardian,
         worker=trio.CapacityLimiter(1),
         commands=commands,

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -29,15 +30,14 @@ from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.outline import outline
 from vrrpd.proto.renewal import Renewal
 from vrrpd.proto.settings import Family, Settings
-from vrrpd.proto.timers import SECOND
+from vrrpd.proto.timers import MS
 from vrrpd.proto.validate import Drop, Reason, validate, vrid_of
-from vrrpd.runtime.kernel import AdvertSocket, HearingSocket, Kernel
+from vrrpd.runtime.kernel import AdvertSocket, Clock, HearingSocket, Kernel
 from vrrpd.runtime.lateness import Punctuality
 
 AT_ONCE = 128
 """Datagrams of one round, two milliseconds of work."""
-BREATH_S = 0.001
-LONGEST_BREATH_S = 0.01
+BREATH, LONGEST_BREATH = MS, 10 * MS
 ROUNDS = 16
 """So many rounds empty a full queue."""
 
@@ -94,6 +94,7 @@ class Port:
         socket: AdvertSocket,
         strangers: HearingSocket,
         now: Callable[[], int],
+        alarm: Clock,
         left: Left,
     ) -> None:
         self.family = family
@@ -103,9 +104,10 @@ class Port:
         self.dropped = Counter[Reason]()
         self.closed = False
         self._now = now
+        self._alarm = alarm
         self._left = left
         self._outbox: list[tuple[Sequence[Letter], Sent, Punctuality]] = []
-        self._breath_s = BREATH_S
+        self._breath = BREATH
         self._returned = False  # somebody who posts waits to hear that it could be sent
         self._routers: dict[int, _Behind] = {}
 
@@ -116,7 +118,7 @@ class Port:
         """One more virtual router."""
         self._routers[settings.vrid] = _Behind(settings, take, renews)
         shortest = min(each.settings.interval for each in self._routers.values())
-        self._breath_s = max(BREATH_S, min(shortest / SECOND / 100, LONGEST_BREATH_S))
+        self._breath = max(BREATH, min(shortest // 100, LONGEST_BREATH))
         if len(self._routers) == 1:
             self._expect()
         else:
@@ -133,6 +135,7 @@ class Port:
         self.closed = True
         self.strangers.close()
         self.socket.close()
+        self._alarm.close()
 
     async def run(self, awake: Callable[[], None]) -> None:
         """Hand over what comes in, until the port is closed; each round is bounded, so a flood delays nobody.
@@ -144,12 +147,12 @@ class Port:
         while not self.closed:  # its last router may leave between the wake-up and here, or while it reads
             await self.socket.wait_readable()
             if len(self._routers) > MANY and not full:
-                await trio.sleep(self._breath_s)
+                await self._breathe(self._breath)
             awake()
             datagrams = self.socket.receive(AT_ONCE)
             full = len(datagrams) == AT_ONCE  # and there may be a flood behind it
-            if not self._hand_over(datagrams):
-                await trio.sleep(BREATH_S)
+            if not self._hand_over(datagrams) and not self.closed:
+                await self._breathe(BREATH)
 
     async def overhear(self, awake: Callable[[], None]) -> None:
         """Hand over a sample of what strangers send; arguments as for `run`."""
@@ -158,6 +161,11 @@ class Port:
             awake()
             self._hand_over(self.strangers.receive(STRANGERS_AT_ONCE))
             await trio.sleep(STRANGERS_EVERY_S)
+
+    async def _breathe(self, length: int) -> None:
+        """Let come in what comes within this time, nanoseconds."""
+        self._alarm.arm(self._alarm.now() + length)
+        await self._alarm.wait()
 
     def post(self, letters: Sequence[Letter], sent: Sent, punctuality: Punctuality, *, returned: bool) -> None:
         """Send these before long, with others; at `flush` at the latest.
@@ -279,10 +287,11 @@ class Ports:
             port.close()
 
     def _open(self, family: Family, link: Link) -> Port:
-        strangers = self._kernel.stranger_socket(family, link.name, link.index)
-        try:
+        with ExitStack() as opened:
+            strangers = self._kernel.stranger_socket(family, link.name, link.index)
+            opened.callback(strangers.close)
             socket = self._kernel.advert_socket(family, link.name, link.index)
-            return Port(family, link, socket, strangers, self._kernel.clock.now, self._left)
-        except VrrpdError:
-            strangers.close()
-            raise
+            opened.callback(socket.close)
+            port = Port(family, link, socket, strangers, self._kernel.clock.now, self._kernel.alarm(), self._left)
+            opened.pop_all()
+        return port
