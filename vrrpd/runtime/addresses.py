@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from ipaddress import IPv4Address
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import trio
 
@@ -36,8 +36,6 @@ log = logging.getLogger(__name__)
 
 GONE = {0, errno.EADDRNOTAVAIL, errno.ENODEV}
 """What the kernel answers to a removal after which the address is not there."""
-
-T = TypeVar("T")
 
 Key: TypeAlias = tuple[int, str]
 """Interface index, and the address with its prefix length as text."""
@@ -239,7 +237,7 @@ class Addresses:
     async def _next_batch(self) -> None:
         expected, self._expected = self._expected, []
         if expected:
-            await self._in_worker(partial(self._prepare, expected))
+            await self._kernel.worker.run(partial(self._prepare, expected))
             self._vigil.look()
         batch, self._pending = list(self._pending.values()), {}
         adds = [p for p in batch if p.key in self._wanted and not self._is_foreign(p)]
@@ -254,7 +252,7 @@ class Addresses:
         due = self._leases.take(self._kernel.clock.now())
         renewals = [self._wanted[key][0].renew for key in due if key in self._wanted]
         if adds or removes or taken or renewals:
-            codes, outcomes = await self._in_worker(partial(self._write, removes, adds, taken, renewals))
+            codes, outcomes = await self._kernel.worker.run(partial(self._write, removes, adds, taken, renewals))
             self._vigil.look()
             for each, code in zip(removes, codes, strict=True):
                 self._settle_removal(each, code)
@@ -262,17 +260,13 @@ class Addresses:
                 self._settle(outcome)
         if self._reread and not self._pending:
             done, self._reread = self._reread, None
-            snapshot = await self._in_worker(self._read)
+            snapshot = await self._kernel.worker.run(self._read)
             self._vigil.look()
             if snapshot is None:
                 self._unread = done
                 return
             done(snapshot)
             self._reconcile(snapshot)
-
-    async def _in_worker(self, work: Callable[[], T]) -> T:
-        """Run in the worker thread. Only the end of the agent cancels this, and it does not wait for a stuck kernel."""
-        return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._kernel.worker)
 
     def _write(
         self, removes: Sequence[Place], adds: Sequence[Place], taken: Sequence[Place], renewals: Sequence[bytes]
