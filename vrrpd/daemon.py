@@ -48,6 +48,8 @@ from vrrpd.kinds import ports as ports_of
 from vrrpd.launcher import Launcher
 from vrrpd.linux.capabilities import require_capabilities
 from vrrpd.linux.ports import Ports
+from vrrpd.linux.real_time import keep_real_time
+from vrrpd.linux.worker import Worker
 from vrrpd.log import setup
 from vrrpd.movers.base import Interface
 from vrrpd.movers.contention import Ranks
@@ -103,7 +105,8 @@ def run_agent(options: Options, launcher: Launcher) -> None:
     who = own_user(options.user)
     programs = LauncherClient(launcher)
     guard = Guard(partial(programs.fork_guardian, who))
-    kernel = this_machine(guard)
+    worker = Worker()
+    kernel = this_machine(guard, worker)
     spec = resolve(file, host_facts(kernel.commands.dump()), options.node, inspect_as(who))
     path = options.control or spec.control or DEFAULT_CONTROL
     state = options.state or state_path(path)
@@ -116,6 +119,8 @@ def run_agent(options: Options, launcher: Launcher) -> None:
         ports.take(taken)
         lock.has(taken)
         said, refused = give_rights_away(who)
+        worker.start()
+        keep_real_time()
         as_json = (options.log_format or spec.log_format) == "json"
         writer = setup(options.log_level or spec.log_level or "info", "json" if as_json else "text")
         if said:

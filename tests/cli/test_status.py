@@ -301,4 +301,4 @@ class TestGroup:
         )
         imported = {line.rpartition("|")[2].strip() for line in shown.stderr.splitlines() if line.count("|") == 2}
         assert "click" in imported
-        assert not imported & {"trio", "pydantic", "pyroute2", "yaml", "rich", "asyncio"}
+        assert not imported & {"trio", "pydantic", "yaml", "rich", "asyncio"}

@@ -30,7 +30,7 @@ from vrrpd.linux.netlink import (
     encode_remove,
     reason,
 )
-from vrrpd.linux.netlink.messages import split
+from vrrpd.linux.netlink.frame import split
 
 pytestmark = pytest.mark.netns
 

@@ -1,4 +1,4 @@
-"""Real-time priority: for the loop alone."""
+"""Real-time priority: for the loop, and for what is started before it keeps that to itself."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import sys
 
 ASK = """
 import os, subprocess, sys, threading
-from vrrpd.linux.real_time import has_real_time, take_real_time
+from vrrpd.linux.real_time import has_real_time, keep_real_time, take_real_time
 print(take_real_time())
 print(has_real_time())
+keep_real_time()
 thread = threading.Thread(target=lambda: print(os.sched_getscheduler(0) == os.SCHED_OTHER and not has_real_time()))
 thread.start(); thread.join()
 subprocess.run([sys.executable, "-c", "import os; print(os.sched_getscheduler(0) == os.SCHED_OTHER)"])

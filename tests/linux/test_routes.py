@@ -16,6 +16,7 @@ import trio
 
 from vrrpd.linux.netlink import Netlink, NetlinkError
 from vrrpd.linux.route import Route
+from vrrpd.linux.worker import Worker
 from vrrpd.runtime.host_routes import HostRoutes, remove_orphans
 from vrrpd.runtime.links import Links
 
@@ -68,7 +69,9 @@ def guardian() -> Guardian:
 def routes(netlink: Netlink, guardian: Guardian) -> HostRoutes:
     links = Links()
     links.replace(netlink.dump())
-    kernel: Any = SimpleNamespace(commands=netlink, guardian=guardian, worker=trio.CapacityLimiter(1))
+    worker = Worker()
+    worker.start()
+    kernel: Any = SimpleNamespace(commands=netlink, guardian=guardian, worker=worker)
     return HostRoutes(kernel, links, trio.lowlevel.checkpoint)
 
 
@@ -129,7 +132,9 @@ async def test_a_source_that_moves_with_the_role_is_waited_for(netlink: Netlink,
         await trio.lowlevel.checkpoint()
         ip("left", "address", "add", "10.77.0.100/32", "dev", "eth0")
 
-    kernel: Any = SimpleNamespace(commands=netlink, guardian=guardian, worker=trio.CapacityLimiter(1))
+    worker = Worker()
+    worker.start()
+    kernel: Any = SimpleNamespace(commands=netlink, guardian=guardian, worker=worker)
     routes = HostRoutes(kernel, links, settled)
     route = Route(PLAIN.destination, PLAIN.via, source=ip_address("10.77.0.100"))
     try:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import errno
 import struct
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_interface
-from typing import Never
+from typing import Never, TypeVar
 
 import trio
 
@@ -47,6 +47,8 @@ from vrrpd.proto.outline import Outline
 from vrrpd.proto.settings import Address, Family, family_of
 from vrrpd.proto.timers import SECOND
 from vrrpd.runtime.kernel import Cover, Kernel
+
+T = TypeVar("T")
 
 KERNEL, AGENT, GUARDIAN, MEDDLER = 0, 100, 101, 4242
 """Netlink ports of those who change addresses."""
@@ -261,7 +263,7 @@ class Host:
             clock=self.clock,
             alarm=lambda: FakeClock(self),
             guardian=self.guardian,
-            worker=trio.to_thread.current_default_thread_limiter(),  # the virtual clock looks at it
+            worker=FakeWorker(),
             commands=FakeCommands(self),
             events=self.events,
             advert_socket=lambda family, name, index: FakeAdvertSocket(self, family, name, index),
@@ -333,6 +335,13 @@ class Host:
             return SysctlError(f"{interface}/{key}", errno.EROFS, f"cannot set {interface}/{key}: read-only")
         self.settings[family, interface, key] = value
         return None
+
+
+class FakeWorker:
+    """A thread of trio's, for the virtual clock looks whether one is at work."""
+
+    async def run(self, work: Callable[[], T]) -> T:
+        return await trio.to_thread.run_sync(work, abandon_on_cancel=True)
 
 
 class FakeClock:

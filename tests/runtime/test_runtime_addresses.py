@@ -10,6 +10,7 @@ import trio
 
 from tests.runtime.agents import FILE, MULTICAST, NODES, VIP, machine, run_agent, run_cluster
 from tests.runtime.lan import Lan
+from vrrpd.proto.settings import Family
 
 
 async def test_what_a_dead_agent_left_goes_before_anything_else_happens(lan: Lan) -> None:
@@ -205,6 +206,17 @@ async def test_a_setting_that_cannot_be_written_is_told(lan: Lan, caplog: pytest
     await trio.sleep(5)
     assert lb1.host.holds(VIP)
     assert caplog.text.count("cannot set eth0/promote_secondaries") == 1
+
+
+async def test_a_backup_has_made_its_interface_ready_before_it_takes_over(lan: Lan) -> None:
+    _, lb2 = await run_cluster(lan)
+    assert lb2.state == "backup"
+    assert lb2.host.settings[Family.IPV4, "eth0", "promote_secondaries"] == 1
+    lb2.host.settings.clear()
+    lan.hosts["lb1"].freeze()
+    await trio.sleep(5)
+    assert lb2.host.holds(VIP)
+    assert not lb2.host.settings, "it costs a takeover half a millisecond"
 
 
 async def test_two_hundred_addresses_are_announced_in_small_pieces_between_the_adverts(lan: Lan) -> None:

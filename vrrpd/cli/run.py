@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import click
 
 from vrrpd.cli.options import config_file
@@ -37,6 +39,9 @@ def run(
 ) -> None:
     """Run the agent until SIGTERM or SIGINT, which hand every role over; a second signal lets go at once."""
     launcher = start()  # before the import, which makes this process large
+    gc.disable()  # what is imported stays: nobody need look through it, now or later
     from vrrpd.daemon import Options, run_agent  # noqa: PLC0415 - --help and wrong usage need none of it
 
+    gc.freeze()
+    gc.enable()
     run_agent(Options(path, node, control, log_level, log_format, state, user), launcher)

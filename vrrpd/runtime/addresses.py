@@ -1,8 +1,9 @@
 """The shared addresses on their interfaces: the wanted state, brought about in order by one worker thread.
 
 A netlink write can wait for a lock of the kernel for tens of milliseconds, so none happens on the event loop: `hold`
-and `drop` only note what is wanted, and `run` carries batches to the thread, one after the other. Messages are encoded
-when a router starts, not when it takes over. What a frozen agent had still to add is not added when it wakes up.
+and `drop` only note what is wanted, and `run` carries batches to the thread, one after the other. Messages are encoded,
+and interfaces made ready, when a router starts and not when it takes over. What a frozen agent had still to add is not
+added when it wakes up.
 
 **Ours is what we added.** An address that was there before, without our tag, is reported as foreign and never
 changed or removed. What carries our tag and is not wanted is an orphan of an agent that died; `reconcile`
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from ipaddress import IPv4Address
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import trio
 
@@ -35,8 +36,6 @@ log = logging.getLogger(__name__)
 
 GONE = {0, errno.EADDRNOTAVAIL, errno.ENODEV}
 """What the kernel answers to a removal after which the address is not there."""
-
-T = TypeVar("T")
 
 Key: TypeAlias = tuple[int, str]
 """Interface index, and the address with its prefix length as text."""
@@ -127,12 +126,18 @@ class Addresses:
         self._stuck: dict[Key, Place] = {}
         self._refused: set[Key] = set()  # by duplicate address detection: to be removed before they are added
         self._taken: set[Key] = set()  # still there, but without our tag and lifetime
+        self._expected: list[Place] = []
         self._prepared: set[tuple[int, str]] = set()
 
     @property
     def busy(self) -> bool:
         """True while anything of ours is on an interface, or on its way there."""
         return bool(self._ours or self._wanted)
+
+    def expect(self, places: Iterable[Place]) -> None:
+        """These may be wanted one day: what can be done for them before is done now."""
+        self._expected += places
+        self._wake()
 
     def hold(self, places: Iterable[Place], tell: Tell) -> None:
         """Want these addresses; `tell` is called on the event loop with the outcome of each."""
@@ -214,7 +219,7 @@ class Addresses:
             await self._wait()
             self._vigil.look()
             self._call = trio.Event()
-            while self._pending or self._taken or self._reread or self._due():
+            while self._pending or self._expected or self._taken or self._reread or self._due():
                 await self._next_batch()
             self._idle.set()
 
@@ -230,6 +235,10 @@ class Addresses:
         return following is not None and following <= self._kernel.clock.now()
 
     async def _next_batch(self) -> None:
+        expected, self._expected = self._expected, []
+        if expected:
+            await self._kernel.worker.run(partial(self._prepare, expected))
+            self._vigil.look()
         batch, self._pending = list(self._pending.values()), {}
         adds = [p for p in batch if p.key in self._wanted and not self._is_foreign(p)]
         removes = [p for p in batch if p.key not in self._wanted and p.key in self._ours]
@@ -243,7 +252,7 @@ class Addresses:
         due = self._leases.take(self._kernel.clock.now())
         renewals = [self._wanted[key][0].renew for key in due if key in self._wanted]
         if adds or removes or taken or renewals:
-            codes, outcomes = await self._in_worker(partial(self._write, removes, adds, taken, renewals))
+            codes, outcomes = await self._kernel.worker.run(partial(self._write, removes, adds, taken, renewals))
             self._vigil.look()
             for each, code in zip(removes, codes, strict=True):
                 self._settle_removal(each, code)
@@ -251,7 +260,7 @@ class Addresses:
                 self._settle(outcome)
         if self._reread and not self._pending:
             done, self._reread = self._reread, None
-            snapshot = await self._in_worker(self._read)
+            snapshot = await self._kernel.worker.run(self._read)
             self._vigil.look()
             if snapshot is None:
                 self._unread = done
@@ -259,16 +268,10 @@ class Addresses:
             done(snapshot)
             self._reconcile(snapshot)
 
-    async def _in_worker(self, work: Callable[[], T]) -> T:
-        """Run in the worker thread. Only the end of the agent cancels this, and it does not wait for a stuck kernel."""
-        return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._kernel.worker)
-
     def _write(
         self, removes: Sequence[Place], adds: Sequence[Place], taken: Sequence[Place], renewals: Sequence[bytes]
     ) -> tuple[list[int], list[Outcome]]:
         """In the worker thread: one write for all, removals first: the loser of a contest lets go before anything."""
-        for each in adds:
-            self._prepare(each)
         ups = [*(p.add for p in adds), *(p.renew for p in taken)] if self._vigil.fresh() else []
         changes = [*(p.remove for p in removes), *ups]
         try:
@@ -340,15 +343,16 @@ class Addresses:
                 orphan = SharedAddress(a.address, a.device, None, a.scope, advertise=False)
                 self._note(place(orphan, links[a.index]))
 
-    def _prepare(self, each: Place) -> None:
-        """Settings (ip-sysctl) that an IPv4 address needs on its interface.
+    def _prepare(self, expected: Sequence[Place]) -> None:
+        """In the worker thread: settings (ip-sysctl) that an IPv4 address needs on its interface.
 
         Removing a primary address takes its secondaries along without `promote_secondaries`. Without `accept_local` the
         kernel drops what comes from an address that we hold, and the owner of it would never be heard again.
         """
-        link = each.link
-        if isinstance(each.address.address.ip, IPv4Address):
-            for name in ("promote_secondaries", *(["accept_local"] if each.owned else [])):
+        for each in expected:
+            link, v4 = each.link, isinstance(each.address.address.ip, IPv4Address)
+            names = ("promote_secondaries", *(["accept_local"] if each.owned else [])) if v4 else ()
+            for name in names:
                 if (link.index, name) not in self._prepared:
                     self._prepared.add((link.index, name))
                     error = self._kernel.write_setting(Family.IPV4, link.name, name, 1)

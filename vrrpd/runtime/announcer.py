@@ -2,8 +2,9 @@
 
 Gratuitous ARP for IPv4 (RFC 5227, RFC 9568 6.4.2), unsolicited neighbour advertisements for IPv6 (RFC 4861 7.2.6).
 
-Runs in a task of its own. Many addresses go out in small pieces with a pause between them, so that no advertisement
-waits for them and no switch that limits such frames loses them.
+The first few go out in the call that asks for them: every host of the link waits for those. All others are sent by a
+task, in small pieces with a pause between them, so that no advertisement waits for them and no switch that limits such
+frames loses them.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class _Campaign:
 
 
 class Announcer:
-    """The announcements of all virtual routers, in one task."""
+    """The announcements of all virtual routers; `run` sends those that are not sent at once."""
 
     def __init__(self, kernel: Kernel, now: Callable[[], int], awake: Callable[[], None]) -> None:
         """Start with nothing to announce.
@@ -69,7 +70,7 @@ class Announcer:
         self._call = trio.Event()
 
     def begin(self, who: Hashable, places: Sequence[tuple[Address, Link]], schedule: Announce) -> None:
-        """Announce these addresses now and on the schedule, until `end`.
+        """Announce these addresses now, before it returns where they are few, and on the schedule, until `end`.
 
         Beginning again, as after a contradiction, announces now and 100 ms later whatever the schedule says, but no
         sooner than 20 ms after the last time.
@@ -80,7 +81,11 @@ class Announcer:
         after = (*schedule.times, *AGAIN) if known else schedule.times
         earliest = known.last + SHORTEST_PAUSE if known and known.last is not None else now
         times = sorted({max(now + t, earliest) for t in after or (schedule.every or 0,)})
-        self._campaigns[who] = _Campaign(places, times, schedule.every, known.last if known else None)
+        campaign = self._campaigns[who] = _Campaign(places, times, schedule.every, known.last if known else None)
+        if times[0] <= now and self._burst + 2 * len(places) <= PIECE:
+            campaign.advance(now)
+            for address, link in places:
+                self._tell(address, link)
         self._call.set()
 
     def end(self, who: Hashable) -> None:
@@ -127,13 +132,13 @@ class Announcer:
                 self._awake()
             if self._campaigns.get(who) is not campaign:
                 return
+            self._tell(address, link)
+
+    def _tell(self, address: Address, link: Link) -> None:
+        try:
             for frame in self._frames(address, link):
                 self._burst += 1
-                self._transmit(link, frame)
-
-    def _transmit(self, link: Link, frame: bytes) -> None:
-        try:
-            self._socket(link).send(frame)
+                self._socket(link).send(frame)
         except VrrpdError:  # the interface is gone, and the event that says so is on its way
             return
 

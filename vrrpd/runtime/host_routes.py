@@ -11,17 +11,12 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
-import trio
 
 from vrrpd.linux.netlink import KernelRoute, encode_route, encode_route_removal, route_error
 from vrrpd.linux.netlink.routes import GONE, place_of
 from vrrpd.linux.route import Route
 from vrrpd.runtime.kernel import AddressCommands, Kernel
 from vrrpd.runtime.links import Links
-
-T = TypeVar("T")
 
 
 class HostRoutes:
@@ -57,7 +52,7 @@ class HostRoutes:
         if route not in self._held:
             self._held[route] = encode_route_removal(route, answered=False)
             self._kernel.guardian.route(self._held[route])
-        await self._in_worker(lambda: self._add(route, index))
+        await self._kernel.worker.run(lambda: self._add(route, index))
 
     async def remove(self, route: Route) -> None:
         """Take it away again, where it is ours; no error where it is not there.
@@ -65,7 +60,7 @@ class HostRoutes:
         Raises:
             NetlinkError: the kernel refuses.
         """
-        await self._in_worker(lambda: _remove(self._kernel.commands, route))
+        await self._kernel.worker.run(lambda: _remove(self._kernel.commands, route))
         removal = self._held.pop(route, None)
         if removal is not None:
             self._kernel.guardian.route_gone(removal)
@@ -77,7 +72,7 @@ class HostRoutes:
             NetlinkError: the kernel cannot be asked.
         """
         indexes = {route: self._index(route) for route in routes}
-        there = {each.place: each for each in await self._in_worker(self._kernel.commands.routes)}
+        there = {each.place: each for each in await self._kernel.worker.run(self._kernel.commands.routes)}
         found = {route: there.get(place_of(route)) for route in routes}
         return all(each is not None and each.same(route, indexes[route]) for route, each in found.items())
 
@@ -110,10 +105,6 @@ class HostRoutes:
                 (code,) = commands.apply([adding])
         if code:
             raise route_error(code)
-
-    async def _in_worker(self, work: Callable[[], T]) -> T:
-        """Run in the worker thread; whoever gives up does not wait for the kernel, and what was asked for is done."""
-        return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._kernel.worker)
 
 
 def remove_orphans(commands: AddressCommands) -> list[tuple[KernelRoute, int]]:

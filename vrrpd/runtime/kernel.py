@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Never, Protocol
-
-import trio
+from typing import Never, Protocol, TypeVar
 
 from vrrpd.linux import claims, sysctl
 from vrrpd.linux.announce import PacketSocket
@@ -28,6 +26,8 @@ from vrrpd.proto.auth import Seal
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.outline import Outline
 from vrrpd.proto.settings import Address, Family
+
+T = TypeVar("T")
 
 
 class HearingSocket(Protocol):
@@ -152,6 +152,14 @@ class KernelEvents(Protocol):
         ...
 
 
+class Worker(Protocol):
+    """See `linux.worker.Worker`."""
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Have something done in the thread, in order; cancelled, nobody waits, and what has not begun is not done."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Cover:
     """What the guardian has to know to let go of one virtual router in our place.
@@ -223,14 +231,14 @@ class Kernel:
     """Everything of the machine that the runtime touches.
 
     Attributes:
-        worker: the one thread that may block in the kernel. It is shared with nobody: a health check that hangs in a
-            thread of its own must not keep an address from being added or removed.
+        worker: the one thread that may block in the kernel. It is shared with nobody: a health check that hangs must
+            not keep an address from being added or removed.
     """
 
     clock: Clock
     alarm: Callable[[], Clock]
     guardian: Guardian
-    worker: trio.CapacityLimiter
+    worker: Worker
     commands: AddressCommands
     events: KernelEvents
     advert_socket: Callable[[Family, str, int], AdvertSocket]
@@ -245,8 +253,8 @@ class Kernel:
     real_time: Callable[[], bool]
 
 
-def this_machine(guardian: Guardian) -> Kernel:
-    """The kernel of the network namespace we run in, and the guardian that watches us there.
+def this_machine(guardian: Guardian, worker: Worker) -> Kernel:
+    """The kernel of the network namespace we run in, who watches us there, and who waits for it.
 
     Raises:
         VrrpdError: a capability is missing; the text names it.
@@ -256,7 +264,7 @@ def this_machine(guardian: Guardian) -> Kernel:
         clock=TimerFd(),
         alarm=TimerFd,
         guardian=guardian,
-        worker=trio.CapacityLimiter(1),
+        worker=worker,
         commands=commands,
         events=Events(commands.port),
         # Also in unicast a member of the group: somebody else's VRID is seen before it does harm.

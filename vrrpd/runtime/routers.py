@@ -346,6 +346,7 @@ class Router:
                 self._stand_down(str(error))
                 return str(error)
             member.stand(footing, port)
+            self._services.addresses.expect(member.places)
         self._perform(self.group.start([f.source for f in footings], self._services.now()))
         for member, core in zip(self.members, self.group.members, strict=True):
             member.prepare(core)

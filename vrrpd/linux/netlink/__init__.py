@@ -1,9 +1,8 @@
 """Links, addresses and routes of this network namespace, by rtnetlink (rtnetlink(7), RFC 3549).
 
-The one typed door to the kernel's tables. `messages` holds the values and turns them into bytes and back with
-pyroute2's message classes (the only import of pyroute2 beside that of `routes`; its own sockets run on another event
-loop and are not used); `routes` does the same for routes; `commands` owns the blocking socket of one worker thread;
-`events` owns the multicast socket of the event loop.
+The one door to the kernel's tables. `frame` puts messages together and takes them apart; `messages` holds the values of
+links and addresses and turns them into bytes and back, `routes` does the same for routes; `commands` owns the blocking
+socket of one worker thread; `events` owns the multicast socket of the event loop.
 
 Addresses and routes that vrrpd adds carry `TAG` (IFA_PROTO, Linux 5.18; RTPROT), so that what an agent left behind can
 be told from what an administrator, DHCP or another daemon configured. Nothing here decides what is added or removed.

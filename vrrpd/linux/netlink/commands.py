@@ -27,14 +27,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Self, TypeVar
 
+from vrrpd.linux.netlink.frame import ACK, FLAGS_OFFSET, HEADER, SEQUENCE_OFFSET, split
 from vrrpd.linux.netlink.messages import (
-    ACK,
-    FLAGS_OFFSET,
-    HEADER,
     RENEWAL,
     RTM_GETADDR,
     RTM_GETLINK,
-    SEQUENCE_OFFSET,
     KernelAddress,
     NetlinkError,
     Snapshot,
@@ -42,7 +39,6 @@ from vrrpd.linux.netlink.messages import (
     decode_link,
     encode_dump,
     reason,
-    split,
 )
 from vrrpd.linux.netlink.routes import KernelRoute, decode_route, encode_route_dump
 from vrrpd.proto.settings import Family

@@ -28,8 +28,8 @@ from typing import TypeAlias
 
 import trio
 
+from vrrpd.linux.netlink.frame import HEADER, split
 from vrrpd.linux.netlink.messages import (
-    HEADER,
     RENEWAL,
     RTM_DELADDR,
     RTM_DELLINK,
@@ -39,7 +39,6 @@ from vrrpd.linux.netlink.messages import (
     Link,
     decode_address,
     decode_link,
-    split,
     timeless,
 )
 from vrrpd.linux.packet_socket import JUMP_IF_EQUAL, LOAD_HALF, LOAD_WORD, RETURN, Instruction, attach
@@ -52,7 +51,7 @@ _SO_RCVBUFFORCE = 33  # asm-generic/socket.h: beyond net.core.rmem_max, for CAP_
 _BUFFER = 1 << 20  # about a thousand events
 _SIOCGIFNAME = 0x8910  # netdevice(7)
 _READ = 65536
-_READS_AT_ONCE = 16  # one costs 60 to 160 us to decode: together less than a few milliseconds of the event loop
+_READS_AT_ONCE = 16  # together less than a few milliseconds of the event loop
 _READS_TO_DISCARD = 4096
 _REMEMBERED = 4096  # messages
 

@@ -1,4 +1,4 @@
-"""The bytes of routes on a netlink socket, both ways: beside `messages`, the second module that meets pyroute2.
+"""The bytes of routes on a netlink socket, both ways.
 
 Routes that vrrpd adds carry `TAG` as their protocol, which is the kernel's word for who has put a route there: ours can
 be told from those of an administrator, of DHCP or of a routing daemon, and go when nobody wants them. They are added
@@ -8,28 +8,27 @@ names the protocol, and then the kernel removes no other.
 Sources: rtnetlink(7), linux/rtnetlink.h, ip-route(8).
 """
 
-# pyroute2 has no type information; what comes from it is taken as Any.
-# pyright: reportMissingTypeStubs=false
-
 from __future__ import annotations
 
 import errno as codes
+import struct
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from socket import AF_INET, AF_INET6
-from typing import Any, TypeAlias
-
-from pyroute2.netlink.rtnl.rtmsg import rtmsg
+from typing import TypeAlias
 
 from vrrpd.guardian import TAG
+from vrrpd.linux.netlink.frame import ACK, CREATE, DUMP, EXCL, HEADER, REQUEST, as_number, message, number, values
 from vrrpd.linux.netlink.messages import NetlinkError
 from vrrpd.linux.netlink.messages import reason as plain
 from vrrpd.linux.route import Network, Route
 from vrrpd.proto.settings import Address, Family
 
-# linux/rtnetlink.h, linux/netlink.h
+# linux/rtnetlink.h
 RTM_NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
-_REQUEST, _ACK, _DUMP, _EXCL, _CREATE = 0x1, 0x4, 0x300, 0x200, 0x400
+# struct rtmsg: family, length of the destination and of the source, class, table, protocol, scope, type, flags
+_ROUTE = struct.Struct("=BBBBBBBBI")
+_DST, _OIF, _GATEWAY, _PRIORITY, _PREFSRC, _TABLE = 1, 4, 5, 6, 7, 15
 _UNICAST, _ONLINK = 1, 4
 _UNIVERSE, _LINK, _NOWHERE = 0, 253, 255
 _UNSPEC_TABLE = 0
@@ -116,12 +115,12 @@ def encode_route(route: Route, index: int) -> bytes:
         route: which.
         index: number of its interface; 0 where the gateway tells.
     """
-    attributes: list[tuple[str, Any]] = [("RTA_GATEWAY", str(route.via))] if route.via else []
-    attributes += [("RTA_OIF", index)] if index else []
-    attributes += [("RTA_PREFSRC", str(route.source))] if route.source else []
+    attributes = [(_GATEWAY, route.via.packed)] if route.via else []
+    attributes += [(_OIF, number(index))] if index else []
+    attributes += [(_PREFSRC, route.source.packed)] if route.source else []
     scope = _UNIVERSE if route.via or route.destination.version == 6 else _LINK
     flags = _ONLINK if route.onlink else 0
-    return _encode(RTM_NEWROUTE, _REQUEST | _ACK | _CREATE | _EXCL, route, attributes, scope=scope, flags=flags)
+    return _encode(RTM_NEWROUTE, REQUEST | ACK | CREATE | EXCL, route, attributes, scope=scope, flags=flags)
 
 
 def encode_route_removal(route: Route, *, answered: bool = True) -> bytes:
@@ -131,37 +130,25 @@ def encode_route_removal(route: Route, *, answered: bool = True) -> bytes:
         route: which; destination, table and metric count.
         answered: whether the kernel is to say how that went.
     """
-    return _encode(_DELROUTE, _REQUEST | (_ACK if answered else 0), route, [], scope=_NOWHERE, flags=0)
+    return _encode(_DELROUTE, REQUEST | (ACK if answered else 0), route, [], scope=_NOWHERE, flags=0)
 
 
 def encode_route_dump(family: Family) -> bytes:
     """The request for all routes of one family that carry our tag; kernels before Linux 4.20 give all of them."""
-    message: Any = rtmsg()
-    message["header"] = {"type": _GETROUTE, "flags": _REQUEST | _DUMP, "sequence_number": 0, "pid": 0}
-    message["family"] = AF_INET if family is Family.IPV4 else AF_INET6
-    message["proto"] = TAG
-    message.encode()
-    return bytes(message.data)
+    body = _ROUTE.pack(AF_INET if family is Family.IPV4 else AF_INET6, 0, 0, 0, 0, TAG, 0, 0, 0)
+    return message(_GETROUTE, REQUEST | DUMP, body)
 
 
 def _encode(
-    kind: int, flags_of_message: int, route: Route, more: list[tuple[str, Any]], *, scope: int, flags: int
+    kind: int, flags_of_message: int, route: Route, more: list[tuple[int, bytes]], *, scope: int, flags: int
 ) -> bytes:
-    message: Any = rtmsg()
-    message["header"] = {"type": kind, "flags": flags_of_message, "sequence_number": 0, "pid": 0}
-    message["family"] = AF_INET if route.destination.version == 4 else AF_INET6
-    message["dst_len"] = route.destination.prefixlen
-    message["table"] = route.table if route.table < 256 else _UNSPEC_TABLE
-    message["proto"] = TAG
-    message["scope"] = scope
-    message["type"] = _UNICAST
-    message["flags"] = flags
-    attributes = [("RTA_TABLE", route.table), ("RTA_PRIORITY", _metric(route)), *more]
-    if route.destination.prefixlen:
-        attributes.insert(0, ("RTA_DST", str(route.destination.network_address)))
-    message["attrs"] = attributes
-    message.encode()
-    return bytes(message.data)
+    to = route.destination
+    family = AF_INET if to.version == 4 else AF_INET6
+    table = route.table if route.table < 256 else _UNSPEC_TABLE
+    body = _ROUTE.pack(family, to.prefixlen, 0, 0, table, TAG, scope, _UNICAST, flags)
+    attributes = [(_DST, to.network_address.packed)] if to.prefixlen else []
+    attributes += [(_TABLE, number(route.table)), (_PRIORITY, number(_metric(route))), *more]
+    return message(kind, flags_of_message, body, attributes)
 
 
 def _metric(route: Route) -> int:
@@ -170,18 +157,17 @@ def _metric(route: Route) -> int:
 
 def decode_route(data: bytes) -> KernelRoute | None:
     """The route of an RTM_NEWROUTE message; None for a family that is neither IPv4 nor IPv6."""
-    message: Any = rtmsg(data)
-    message.decode()
-    if message["family"] not in (AF_INET, AF_INET6):
+    family, length, _, _, table, protocol, _, _, _ = _ROUTE.unpack_from(data, HEADER.size)
+    if family not in (AF_INET, AF_INET6):
         return None
-    everything = "0.0.0.0" if message["family"] == AF_INET else "::"  # noqa: S104 - no address to bind
-    via, source = message.get_attr("RTA_GATEWAY"), message.get_attr("RTA_PREFSRC")
+    told = values(data, HEADER.size + _ROUTE.size)
+    via, source = told.get(_GATEWAY), told.get(_PREFSRC)
     return KernelRoute(
-        destination=ip_network(f"{message.get_attr('RTA_DST') or everything}/{message['dst_len']}"),
-        table=int(message.get_attr("RTA_TABLE") or message["table"]),
-        metric=int(message.get_attr("RTA_PRIORITY") or 0),
+        destination=ip_network((told.get(_DST) or bytes(4 if family == AF_INET else 16), length)),
+        table=as_number(told.get(_TABLE)) or table,
+        metric=as_number(told.get(_PRIORITY)) or 0,
         via=ip_address(via) if via else None,
-        index=int(message.get_attr("RTA_OIF") or 0),
+        index=as_number(told.get(_OIF)) or 0,
         source=ip_address(source) if source else None,
-        ours=message["proto"] == TAG,
+        ours=protocol == TAG,
     )

@@ -1,0 +1,91 @@
+"""The one thread that may wait inside the kernel: it does one thing after the other, and is there before it is needed.
+
+A write to netlink can wait for a lock of the kernel for tens of milliseconds. So the event loop has it done here, and
+goes on meanwhile. The thread is ours, and not one of trio's: those end when nobody has asked for ten seconds, and then
+the takeover would have to start one, which took 0.3 ms, and 16 ms where ordinary programs kept the processors busy.
+For the same reason it has the priority of the loop (`real_time`). What it does is what the loop waits for, and a thread
+that was taken off its processor with the interpreter's lock in hand would hold up the loop besides.
+
+Must not do: compute. Source: sched(7).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
+
+import trio
+
+T = TypeVar("T")
+
+
+class Worker:
+    """The thread, and what it has to do."""
+
+    def __init__(self) -> None:
+        self._jobs = SimpleQueue[_Job[Any]]()
+
+    def start(self) -> None:
+        """Start the thread, with the rights and the priority that the calling one has now; it ends with the process."""
+        threading.Thread(target=self._work, name="vrrpd-kernel", daemon=True).start()
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Have something done, after all that was asked for before, and wait for what comes of it.
+
+        Cancelled, it waits no longer: what has begun goes on without anybody, and what has not is not done.
+
+        Args:
+            work: called in the thread.
+
+        Raises:
+            BaseException: whatever `work` raises.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        job = _Job(work)
+        self._jobs.put(job)
+        try:
+            await job.done.wait()
+        finally:
+            job.wanted = False
+        return job.result()
+
+    def _work(self) -> None:
+        while True:
+            job = self._jobs.get()
+            if job.wanted:
+                job.do()
+
+
+class _Job(Generic[T]):
+    """Something to do, and what came of it.
+
+    Attributes:
+        wanted: False once nobody waits for it.
+        done: set on the event loop at its end.
+    """
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self.wanted = True
+        self.done = trio.Event()
+        self._work = work
+        self._loop = trio.lowlevel.current_trio_token()
+        self._values: list[T] = []
+        self._error: BaseException | None = None
+
+    def do(self) -> None:
+        """In the thread."""
+        try:
+            self._values.append(self._work())
+        except BaseException as error:  # noqa: BLE001 - raised where somebody waits for it
+            self._error = error
+        with suppress(trio.RunFinishedError):
+            self._loop.run_sync_soon(self.done.set)
+
+    def result(self) -> T:
+        """On the event loop, once it is done."""
+        if self._error is not None:
+            raise self._error
+        return self._values[0]
