@@ -15,7 +15,8 @@
 
 The wanted state comes in whole (`apply`): routers that are new are made, those that are gone or changed hand over and
 go, those that are equal keep everything. Everything here runs on one event loop without locks; what can block runs in
-the worker thread of `addresses`.
+the worker thread of `addresses`. Where there are thousands of routers, whatever is done to all of them is done to some
+at a time, and an event goes to those that it may concern.
 
 Whoever has waited asks the vigil first, before it handles what it has waited for: while this process was stopped or the
 machine paused, others may have taken over, and then everything is dropped before anything else is done.
@@ -23,7 +24,7 @@ machine paused, others may have taken over, and then everything is dropped befor
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Container, Hashable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeAlias
@@ -64,6 +65,9 @@ HOUSEKEEPING_EVERY_S = 1
 PIECE = 4
 """So many routers are ticked, each of which may take the role, before others that are due have their turn to speak."""
 
+TURN = 64
+"""So many routers have something done to them before other tasks have their turn; some ten milliseconds."""
+
 
 class Runtime:
     """All routers of one agent.
@@ -96,6 +100,8 @@ class Runtime:
         self._claims = Claims(kernel, self._post_opened, self._vigil.look)
         self._ports = Ports(kernel, self._port_opened)
         self._wanted: dict[str, RouterSpec] = {}
+        self._making = False  # some of the wanted routers are made in the next turn
+        self._sharing: dict[Address, list[Router]] = {}
         self._shared: set[Address] = set()
         self._own: set[Address] = set()
         self._peers: set[Address] = set()
@@ -104,7 +110,7 @@ class Runtime:
         self._hearings: dict[tuple[int, bytes, Address, tuple[Address, ...]], list[Waiting]] = {}
         self._limit = 0  # the last F while anything was held
         self._nursery: trio.Nursery | None = None
-        self._left = trio.Event()
+        self._tidied = trio.Event()
         self._parting: list[Movement] = []
         self._stopping = False
         self._services = Services(
@@ -155,7 +161,10 @@ class Runtime:
             self._claims.close()
 
     def apply(self, spec: AgentSpec) -> None:
-        """Bring about a wanted state: only what differs from the present one is touched."""
+        """Bring about a wanted state: only what differs from the present one is touched.
+
+        Of many routers some are made later (`made`).
+        """
         self._wanted = {router.name: router for router in spec.routers}
         members = [member for router in spec.routers for member in router.members]
         self._shared.clear()
@@ -172,6 +181,12 @@ class Runtime:
             if router.spec != self._wanted.get(name):
                 router.leave("no longer in the configuration" if name not in self._wanted else "reconfigured")
         self._hosts_changed()
+        self._tidy()
+
+    async def made(self) -> None:
+        """Return once every wanted router is there that need not wait for another one to leave."""
+        while self._making:
+            await self._tidied.wait()
 
     def check_changed(self, name: str, state: CheckState) -> None:
         """A check has something new to say."""
@@ -191,11 +206,10 @@ class Runtime:
     async def leave(self, reason: str) -> None:
         """Hand every role over, and return when the last address is gone."""
         self._stopping, self._wanted = True, {}
-        for router in list(self.routers.values()):
-            router.leave(reason)
+        await self._each(lambda router: router.leave(reason))
         self._tidy()
         while self.routers:
-            await self._left.wait()
+            await self._tidied.wait()
         await self._addresses.settled()
         for movement in self._parting:
             await movement.over.wait()
@@ -203,8 +217,7 @@ class Runtime:
     async def shutdown(self, reason: str) -> None:
         """Let go of everything at once, and return when the last address is gone."""
         self._wanted = {}
-        for router in list(self.routers.values()):
-            router.shutdown(reason)
+        await self._each(lambda router: router.shutdown(reason))
         await self._addresses.settled()
 
     # ---------------------------------------------------------------- tasks
@@ -220,6 +233,8 @@ class Runtime:
             others = self._speak()
             for count, router in enumerate(others, start=1):
                 router.tick(now, waiting)
+                if count % TURN == 0:  # the first addresses need not wait for the last role
+                    await trio.lowlevel.checkpoint()
                 if count % PIECE == 0:  # many of them take a while
                     self._vigil.look()
                     others += self._speak()
@@ -238,9 +253,11 @@ class Runtime:
         while True:
             events = await self._kernel.events.receive()
             self._vigil.look()
-            foreign = [self._take_event(event) for event in events]
-            if any(foreign):  # what we did ourselves changes nothing for a router
-                self._hosts_changed()
+            touched = set[str | Address]()
+            for event in events:
+                touched |= self._take_event(event)
+            if touched:  # what we did ourselves changes nothing for a router
+                self._hosts_changed(touched)
 
     async def _run_port(self, work: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
         with suppress(trio.ClosedResourceError):
@@ -265,39 +282,46 @@ class Runtime:
             await trio.sleep(HOUSEKEEPING_EVERY_S)
             self._vigil.look()
             self._addresses.retry()
-            for router in list(self.routers.values()):
-                router.look_around()
+            await self._each(lambda router: router.look_around())
+
+    async def _each(self, do: Callable[[Router], None]) -> None:
+        """Do something to every router, and let others have their turn meanwhile."""
+        for count, router in enumerate(list(self.routers.values()), start=1):
+            do(router)
+            if count % TURN == 0:
+                await trio.lowlevel.checkpoint()
+                self._vigil.look()
 
     # ---------------------------------------------------------------- what changed
 
-    def _take_event(self, event: Event) -> bool:
-        """Take one event of the kernel; True where it may matter to a router."""
+    def _take_event(self, event: Event) -> set[str | Address]:
+        """Take one event of the kernel; the interfaces and addresses about which it may be news to a router."""
+        before = self.links.name(event.link.index) if isinstance(event, LinkChanged | LinkGone) else None
         self.links.update(event)
         match event:
             case Overrun():
                 self._addresses.reread(self._take)
-                return False
+                return set()
             case LinkGone(link):
                 self._announcer.forget(link)
                 self._claims.gone(link)
                 self._addresses.gone(link)
-                return True
+                return {link.name, before or link.name}
+            case LinkChanged(link):
+                return {link.name, before or link.name}
             case AddressRemoved(address, by):
                 if self._worth_putting_back(address, by, f"removed from {address.device}"):
                     self._addresses.lost(address)
-                return not address.ours
             case AddressAdded(address, by):
                 if address.ours and address.failed:
                     self._addresses.refused(address)
                 elif not address.ours and self._worth_putting_back(address, by, f"changed on {address.device}"):
                     self._addresses.changed(address)
-                return not address.ours
-            case LinkChanged():
-                return True
+        return set() if address.ours else {address.device, address.address.ip}
 
     def _worth_putting_back(self, address: KernelAddress, by: int, deed: str) -> bool:
         """What others took is put back, five times a minute; a lease that ran out says that we were not well."""
-        router = next((r for r in self.routers.values() if r.holds(address)), None)
+        router = next((r for r in self._sharing.get(address.address.ip, ()) if r.holds(address)), None)
         if router is None or by == self._kernel.commands.port:
             return True
         if by:
@@ -328,40 +352,63 @@ class Runtime:
             self._limit = freeze_limit(min(core.settings.interval for core in cores))
         return self._limit if cores or self._addresses.busy or self.routes.busy else None
 
-    def _hosts_changed(self) -> None:
-        """Links, addresses or the wanted state changed: every router looks where it stands."""
-        self._own.clear()
-        self._own.update(self.links.own())
-        for port in self._ports:
-            port.judge_anew()
-        self._tidy()
+    def _hosts_changed(self, touched: Container[object] | None = None) -> None:
+        """Links or addresses changed: the routers that it may concern look where they stand.
+
+        Args:
+            touched: the interfaces, by name, and addresses that it is about; None: all of them.
+        """
+        own = set(self.links.own())
+        if own != self._own:
+            self._own.clear()
+            self._own.update(own)
+            for port in self._ports:
+                port.judge_anew()
         for router in list(self.routers.values()):
-            router.refresh()
+            if touched is None or router.fault is not None or any(m.minds(touched) for m in router.members):
+                router.refresh()
 
     def _tidy(self) -> None:
-        """Let go of routers that have handed over, and make those that are wanted and missing."""
+        """Let go of routers that have handed over, and make some of those that are wanted and missing."""
         for name, router in list(self.routers.items()):
             if router.leaving and router.idle:
                 del self.routers[name]
+                for ip in _shared_by(router.spec):
+                    self._sharing[ip].remove(router)
                 router.shutdown("left")
                 self._part(router)
                 self._schedule.forget(router)
         busy = {claim for router in self.routers.values() if router.leaving for claim in _claims(router.spec)}
-        for name, spec in self._wanted.items():
-            if name not in self.routers and not _claims(spec) & busy:
-                router = self.routers[name] = Router(spec, self._services)
-                self._move(router)
-                if self.drained_from_the_start(spec):
-                    router.drain(force=True)
-                else:
-                    router.judge_health()
-                router.refresh()
-                self._vigil.look()  # many of them take a while
-        self._vigil.patience = min((router.patience for router in self.routers.values()), default=SECOND)
-        self._vigil.holding()
-        self._left.set()
-        self._left = trio.Event()
+        missing = (spec for name, spec in self._wanted.items() if name not in self.routers)
+        free = [spec for spec in missing if not busy or not _claims(spec) & busy]
+        for spec in free[:TURN]:
+            self._make(spec)
+        self._making = len(free) > TURN
+        if self._making:
+            self._tidy_soon()
+        patience = min((router.patience for router in self.routers.values()), default=SECOND)
+        if patience != self._vigil.patience or not self._making:
+            self._vigil.patience = patience
+            self._vigil.holding()
+        self._tidied.set()
+        self._tidied = trio.Event()
         self._arm()
+
+    def _make(self, spec: RouterSpec) -> None:
+        router = self.routers[spec.name] = Router(spec, self._services)
+        for ip in _shared_by(spec):
+            self._sharing.setdefault(ip, []).append(router)
+        self._move(router)
+        if self.drained_from_the_start(spec):
+            router.drain(force=True)
+        else:
+            router.judge_health()
+        router.refresh()
+        self._vigil.look()  # many of them take a while
+
+    def _tidy_soon(self) -> None:
+        """Once, where many routers leave together."""
+        trio.lowlevel.current_trio_token().run_sync_soon(self._tidy, idempotent=True)
 
     def _move(self, router: Router) -> None:
         """Set the movers of a router to work."""
@@ -379,7 +426,7 @@ class Runtime:
         self._schedule.renew(router)
         self._arm()
         if router.leaving and router.idle and self.routers.get(router.spec.name) is router:
-            trio.lowlevel.current_trio_token().run_sync_soon(self._tidy, idempotent=True)  # many may leave together
+            self._tidy_soon()
 
     def _arm(self) -> None:
         """The one place that sets the one timer; while routers tick, only when all have.
@@ -435,6 +482,11 @@ def _claims(spec: RouterSpec) -> set[Hashable]:
         claims.add((where, member.settings.family, member.settings.vrid))
         claims.update((each.device or where, each.address.ip) for each in member.addresses)
     return claims
+
+
+def _shared_by(spec: RouterSpec) -> set[Address]:
+    """The shared addresses of a router, each once."""
+    return {each.address.ip for member in spec.members for each in member.addresses}
 
 
 def _unchecked(*, up: bool) -> CheckState:
