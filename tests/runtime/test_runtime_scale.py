@@ -11,6 +11,7 @@ import trio
 from tests.runtime.agents import NODES, machine, run_agent
 from tests.runtime.lan import Lan
 from tests.runtime.machine import FakeCommands
+from vrrpd.linux.listener import ArpReply
 from vrrpd.proto.datagram import Datagram
 from vrrpd.runtime.routers import Router
 
@@ -110,3 +111,19 @@ async def test_what_happens_to_an_interface_goes_to_the_routers_that_stand_there
     await trio.sleep(0.5)
     assert set(looked) == set(agent.runtime.routers.values())
     assert {each["state"] for each in agent.status()["routers"]} == {"fault"}
+
+
+async def test_routers_with_other_peers_ask_with_the_same_sockets(lan: Lan) -> None:
+    peers = "".join(
+        f"  r{n}: {{vrid: {n}, addresses: [10.0.1.{n}/32], unicast: {{bind: 10.0.0.11, peers: [10.0.0.{20 + n}]}}}}\n"
+        for n in range(1, NUMBER + 1)
+    )
+    agent = await run_agent(machine(lan, 1), f"routers:\n{peers}")
+    await agent.runtime.made()
+    await trio.sleep(0.15)
+    asked = {what for _, what in lan.told("lb1", "asks for")}
+    assert asked == {f"asks for 10.0.0.{20 + n}" for n in range(1, NUMBER + 1)}
+    assert len(agent.host.listeners) == 1
+    lan.hosts["lb1"].hear("eth0", ArpReply(IPv4Address("10.0.0.77"), bytes(6)))
+    await trio.sleep(5)
+    assert {each["state"] for each in agent.status()["routers"]} == {"active"}, "any answer shows that frames pass"

@@ -10,7 +10,7 @@
     ├── claims      listens for other holders of our addresses, and asks for them
     ├── post ...    one for each of its listeners
     ├── port ...    two for each interface and family: read adverts and what strangers send, hand them to routers
-    ├── hearing ... asks for a sign of life on a link, for all routers that wait for the same
+    ├── hearing ... asks for a sign of life on a link, for all routers that wait for one there
     └── movement .. one for each router with movers: the movers at work
 
 The wanted state comes in whole (`apply`): routers that are new are made, those that are gone or changed hand over and
@@ -107,7 +107,7 @@ class Runtime:
         self._peers: set[Address] = set()
         self._armed: int | None = None
         self._ticking = False
-        self._hearings: dict[tuple[int, bytes, Address, tuple[Address, ...]], list[Waiting]] = {}
+        self._hearings: dict[tuple[int, bytes, Address], list[Waiting]] = {}
         self._limit = 0  # the last F while anything was held
         self._nursery: trio.Nursery | None = None
         self._tidied = trio.Event()
@@ -263,8 +263,9 @@ class Runtime:
         with suppress(trio.ClosedResourceError):
             await work(self._vigil.look)
 
-    async def _hear(self, footing: Footing, neighbours: tuple[Address, ...], waiting: Sequence[Waiting]) -> None:
+    async def _hear(self, footing: Footing, waiting: Sequence[Waiting]) -> None:
         def targets() -> list[Address]:
+            neighbours = dict.fromkeys(address for each in waiting for address in each.neighbours)
             candidates = [*neighbours, *self._kernel.gateways(footing.link.name)]
             same = [each for each in candidates if each.version == footing.source.version]
             return on_link(same, self.links.on(footing.link.name))
@@ -275,7 +276,7 @@ class Runtime:
             self._vigil.look()
         for each in [each for each in waiting if heard and each.waits()]:
             each.heard()
-        del self._hearings[footing.link.index, footing.link.mac, footing.source, neighbours]
+        del self._hearings[footing.link.index, footing.link.mac, footing.source]
 
     async def _housekeeping(self) -> None:
         while True:
@@ -451,19 +452,19 @@ class Runtime:
         self._nursery.start_soon(post.run, self._vigil.look)
 
     def _listen(self, router: Router, index: int) -> None:
-        """Ask for a sign of life; once for all that wait for the same one."""
+        """Ask for a sign of life; once for all that wait for one on the same link."""
         assert self._nursery is not None, "routers are started while the runtime runs"
         member = router.members[index]
-        footing, neighbours = member.footing, member.spec.neighbours
+        footing = member.footing
         if footing is None:
             return
         waits = lambda: member.footing is footing and router.waits_to_hear(index)  # noqa: E731 - one expression
-        key = footing.link.index, footing.link.mac, footing.source, neighbours
+        key = footing.link.index, footing.link.mac, footing.source
         waiting = self._hearings.get(key)
         if waiting is None:
             waiting = self._hearings[key] = []
-            self._nursery.start_soon(self._hear, footing, neighbours, waiting)
-        waiting.append(Waiting(waits, partial(router.network_heard, index)))
+            self._nursery.start_soon(self._hear, footing, waiting)
+        waiting.append(Waiting(member.spec.neighbours, waits, partial(router.network_heard, index)))
 
 
 def _no_mover(_runtime: Runtime, _router: Router, spec: MoverSpec, _changed: Callable[[], None]) -> Moving:
