@@ -461,7 +461,7 @@ def test_it_is_made_of_the_standard_library() -> None:
     root = Path(__file__).parent.parent
     imported = subprocess.run(lean, check=False, capture_output=True, text=True, cwd=root).stderr.splitlines()
     modules = {line.rpartition("|")[2].strip() for line in imported if line.startswith("import time:")}
-    ours = {"vrrpd", "vrrpd.guardian", "vrrpd.rights"}
+    ours = {"vrrpd", "vrrpd.guardian", "vrrpd.rights", "vrrpd.successors"}
     assert {"json", *ours} <= modules
     names = {module.partition(".")[0] for module in modules - ours}
     assert names - {"imported package"} <= sys.stdlib_module_names | {"_distutils_hack"}

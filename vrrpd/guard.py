@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 
 _PAUSE_S = 1  # between two attempts to get a guardian
 _MISSED = 3  # pauses without a look after which there is no guardian; counted, as we may have slept ourselves
+_PIECE = 64  # messages, which take a twentieth of the room
 _SO_SNDBUFFORCE = 32  # asm-generic/socket.h
 _BUFFER = 4 * PACKET_LIMIT
 
@@ -151,13 +152,10 @@ class Guard:
         """Talk to one guardian until it ends or stands still; which of the two, for people."""
         self._channel = channel
         try:
-            for who, cover in self._covers.items():
-                self._tell(_message(who, cover))
-            covered = {each for cover in self._covers.values() for each in cover.addresses}
-            self._tell({"cover": "", **_NOTHING, "addresses": sorted(self._addresses - covered)})
-            self._tell({"routes": [*self._routes]})
-            for who, listener in self._listeners.items():
-                self._tell({"listens": who}, listener)
+            with trio.move_on_after(_MISSED * LONGEST_PAUSE) as telling:
+                await self._tell_everything(channel)
+            if telling.cancelled_caught:
+                return "does not listen"
             looks, missed = self._words[LOOKS], 0
             while missed < _MISSED:
                 with trio.move_on_after(LONGEST_PAUSE) as pause:
@@ -173,6 +171,19 @@ class Guard:
             return "does not look any more"
         finally:
             self.pid = self._channel = None
+
+    async def _tell_everything(self, channel: socket.socket) -> None:
+        """Tell a new guardian what the one before knew; some at a time, as its queue has an end."""
+        for number, who in enumerate(list(self._covers)):
+            if number % _PIECE == 0:
+                await trio.lowlevel.wait_writable(channel)
+            if who in self._covers:  # as it is by now
+                self._tell(_message(who, self._covers[who]))
+        covered = {each for cover in self._covers.values() for each in cover.addresses}
+        self._tell({"cover": "", **_NOTHING, "addresses": sorted(self._addresses - covered)})
+        self._tell({"routes": [*self._routes]})
+        for who, listener in self._listeners.items():
+            self._tell({"listens": who}, listener)
 
     def _tell(self, message: Mapping[str, Any], *handed: socket.socket) -> None:
         if self._channel is None:

@@ -24,8 +24,8 @@ listen to IP protocol 112.
 
 Has its own session, and does not react to INT, TERM and HUP: a service manager may send them to the whole group.
 
-Must not do: import anything beyond the standard library (and `vrrpd.trailer`, where it has to sign), or much of that;
-wait for the agent.
+Must not do: import anything beyond the standard library and `vrrpd.successors` (and `vrrpd.trailer`, where it has to
+sign), or much of that; wait for the agent.
 
 Sources: pidfd_open(2), rtnetlink(7), raw(7), ip(7), ipv6(7); RFC 9568 5.1 for the IP fields.
 """
@@ -41,8 +41,10 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Never
+
+from vrrpd.successors import Ears, Successor, domain_of, packed
 
 TAG: Final = 0x56
 """IFA_PROTO of every address of ours, and RTPROT of every route (an ASCII V)."""
@@ -71,7 +73,7 @@ _ANSWER: Final = 1.0  # seconds that the kernel may take for a list of addresses
 _ROUNDS: Final = 5  # of removing and looking again
 
 _PROTOCOL, _HOPS, _CLASS = 112, 255, 0xC0  # RFC 9568 5.1.1
-_IP_PKTINFO, _SO_BINDTOIFINDEX = 8, 62
+_IP_PKTINFO = 8
 _DELADDR, _NEWADDR, _GETADDR = 21, 20, 22  # linux/rtnetlink.h
 _REQUEST, _DUMP, _DONE, _ERROR = 0x1, 0x300, 3, 2  # linux/netlink.h
 _ADDRESS, _LOCAL, _PROTO = 1, 2, 11  # linux/if_addr.h
@@ -252,23 +254,32 @@ class _Guardian:
         """The agent is dead: as in a planned stop, the addresses stay until the successor speaks."""
         self._words[ACTED] = 1
         self._refuse()
-        waiting = {listener: cover for cover in self._covers.values() if (listener := _listener(cover)) is not None}
-        self._say_zeros()
-        time.sleep(_REPEAT)
-        self._say_zeros()
-        awaited = {each for cover in waiting.values() for each in cover.addresses}
-        self._remove(self._addresses - awaited)
-        until = {listener: time.monotonic() + cover.wait for listener, cover in waiting.items()}
-        while waiting:
-            left = min(until[listener] for listener in waiting) - time.monotonic()
-            heard, _, _ = select.select(waiting, [], [], max(left, 0))
-            now = time.monotonic()
-            for listener, cover in waiting.items():
-                if _succeeds(listener, cover, heard):
-                    until[listener] = min(until[listener], now + _LINGER)
-            done = [listener for listener in waiting if until[listener] <= now]
-            self._remove({each for listener in done for each in waiting.pop(listener).addresses})
+        with Ears() as ears:
+            waiting = {
+                Successor(domain, cover.interface, cover.vrid): cover
+                for cover in self._covers.values()
+                if cover.zeros and (domain := ears.open(cover.interface, cover.zeros[0][1])) is not None
+            }
+            self._say_zeros()
+            time.sleep(_REPEAT)
+            self._say_zeros()
+            awaited = {each for cover in waiting.values() for each in cover.addresses}
+            self._remove(self._addresses - awaited)
+            self._wait_for(waiting, ears)
         self._remove_routes()
+
+    def _wait_for(self, waiting: Mapping[Successor, _Cover], ears: Ears) -> None:
+        """Remove the addresses of each virtual router once somebody else serves it, or may be expected to."""
+        until = {successor: time.monotonic() + cover.wait for successor, cover in waiting.items()}
+        while until:
+            left = min(until.values()) - time.monotonic()
+            heard = until.keys() & set(ears.wait(max(left, 0)))
+            now = time.monotonic()
+            until |= {successor: min(until[successor], now + _LINGER) for successor in heard}
+            done = [successor for successor, end in until.items() if end <= now]
+            self._remove({each for successor in done for each in waiting[successor].addresses})
+            for successor in done:
+                del until[successor]
 
     def _refuse(self) -> None:
         """Have the kernel refuse connections on the ports of health probes; they stay bound while the agent lives."""
@@ -281,7 +292,7 @@ class _Guardian:
     def _say_zeros(self) -> None:
         for cover in self._covers.values():
             for source, destination, message in cover.zeros:
-                sender = self._senders.get(_domain(destination))
+                sender = self._senders.get(domain_of(destination))
                 payload = signed(message, source, *cover.seal, time.monotonic_ns()) if cover.seal else message
                 if sender is not None:
                     _send(sender, _packet(source, destination, payload), destination, cover.interface)
@@ -335,17 +346,9 @@ def _another_agent() -> bool:
 # -------------------------------------------------------------------- bytes
 
 
-def _domain(address: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in address else socket.AF_INET
-
-
-def _packed(address: str) -> bytes:
-    return socket.inet_pton(_domain(address), address.partition("%")[0])
-
-
 def _address(index: int, text: str) -> Address:
     ip, _, length = text.partition("/")
-    return Address(index, int(length), _packed(ip))
+    return Address(index, int(length), packed(ip))
 
 
 def _cover(
@@ -378,10 +381,10 @@ def signed(message: bytes, source: str, key_id: int, key: bytes, ahead: int, now
     """
     from vrrpd import trailer  # noqa: PLC0415  # megabytes, for those who sign
 
-    packed = _packed(source)
+    sender = packed(source)
     number = (trailer.clock_sequence(now) + ahead) % (1 << trailer.SEQUENCE_BITS)
-    end = trailer.seal(message, packed, key_id, key, number)
-    if len(packed) == 16:  # RFC 8200 8.1: the checksum covers the whole payload, and its length; RFC 1624 mends it
+    end = trailer.seal(message, sender, key_id, key, number)
+    if len(sender) == 16:  # RFC 8200 8.1: the checksum covers the whole payload, and its length; RFC 1624 mends it
         (checksum,) = struct.unpack_from("!H", message, 6)
         total = (~checksum & 0xFFFF) + len(end) + sum(struct.unpack(f"!{len(end) // 2}H", end))
         while total >> 16:
@@ -392,17 +395,15 @@ def signed(message: bytes, source: str, key_id: int, key: bytes, ahead: int, now
 
 def _packet(source: str, destination: str, payload: bytes) -> bytes:
     """The advertisement with its IP header; the kernel fills in length and checksum of an IPv4 header."""
-    if _domain(destination) == socket.AF_INET:
+    if domain_of(destination) == socket.AF_INET:
         header = struct.pack(
             "!BBHHHBBH4s4s",
             *(0x45, _CLASS, 20 + len(payload), 0, 0, _HOPS, _PROTOCOL, 0),
-            *(_packed(source), _packed(destination)),
+            *(packed(source), packed(destination)),
         )
     else:
         first = 6 << 28 | _CLASS << 20
-        header = struct.pack(
-            "!IHBB16s16s", first, len(payload), _PROTOCOL, _HOPS, _packed(source), _packed(destination)
-        )
+        header = struct.pack("!IHBB16s16s", first, len(payload), _PROTOCOL, _HOPS, packed(source), packed(destination))
     return header + payload
 
 
@@ -455,39 +456,3 @@ def _send(sender: socket.socket, packet: bytes, destination: str, index: int) ->
         target = (destination.partition("%")[0], 0, 0, index)
     with contextlib.suppress(OSError):
         sender.sendmsg([packet], [by], 0, target)
-
-
-def _listener(cover: _Cover) -> socket.socket | None:
-    """A socket that hears the successor; None where nobody is spoken to, or nothing can be heard."""
-    if not cover.zeros:
-        return None
-    destination = cover.zeros[0][1]
-    domain = _domain(destination)
-    try:
-        listener = socket.socket(domain, socket.SOCK_RAW | socket.SOCK_NONBLOCK, _PROTOCOL)
-        listener.setsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX, cover.interface)
-        group = _packed(destination)
-        if domain == socket.AF_INET and group[0] >> 4 == 0xE:
-            request = struct.pack("=4s4si", group, bytes(4), cover.interface)
-            listener.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
-        elif domain == socket.AF_INET6 and group[0] == 0xFF:
-            listener.setsockopt(
-                socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, struct.pack("=16si", group, cover.interface)
-            )
-    except OSError:
-        return None
-    return listener
-
-
-def _succeeds(listener: socket.socket, cover: _Cover, heard: list[socket.socket]) -> bool:
-    """Whether an advertisement of somebody who serves has come in. A forged one makes us let go sooner, no more."""
-    while listener in heard:
-        try:
-            data = listener.recv(4096)
-        except OSError:
-            return False
-        start = (data[0] & 0xF) * 4 if listener.family == socket.AF_INET and data else 0
-        message = data[start : start + 3]  # RFC 9568 5.2: version and type, VRID, priority
-        if len(message) == 3 and message[0] & 0xF == 1 and message[1] == cover.vrid and message[2] > 0:
-            return True
-    return False

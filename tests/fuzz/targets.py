@@ -109,8 +109,8 @@ def packets(data: bytes) -> None:
             assert passes(sieve(outline(settings.family, [settings])), datagram), (
                 "the kernel would have kept it from us"
             )
-    STACKS[Family.IPV4].datagram((data, "", ()), 3)
-    STACKS[Family.IPV6].datagram((data, "fe80::1", ((41, 50, data[:20]), (41, 52, data[:4]))), 3)
+    STACKS[Family.IPV4].datagram((data, b"", b""), 3)
+    STACKS[Family.IPV6].datagram((data, data.ljust(28, b"\0")[:28], data), 3)
 
 
 def conversation(data: bytes) -> None:

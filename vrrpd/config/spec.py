@@ -14,7 +14,7 @@ interface in one address family. A *router* of the file that lists addresses of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any
@@ -186,6 +186,21 @@ class RouterSpec:
     def checks(self) -> frozenset[str]:
         """Names of the checks that any member follows."""
         return frozenset(track.check for member in self.members for track in member.track)
+
+    @property
+    def shared(self) -> frozenset[Address]:
+        """The shared addresses."""
+        return frozenset(each.address.ip for member in self.members for each in member.addresses)
+
+    @property
+    def claims(self) -> set[Hashable]:
+        """What only one router can have at a time: a VRID on an interface in one family, an address on a device."""
+        claims = set[Hashable]()
+        for member in self.members:
+            where = member.home or member.interface
+            claims.add((where, member.settings.family, member.settings.vrid))
+            claims.update((each.device or where, each.address.ip) for each in member.addresses)
+        return claims
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from vrrpd.proto.timers import MS, SECOND
 from vrrpd.runtime.kernel import FrameSocket, Kernel
 
 PIECE = 32
-PAUSE_S = 0.001
+PAUSE = MS
 AGAIN = (0, 100 * MS)
 SHORTEST_PAUSE = 20 * MS
 
@@ -66,7 +66,7 @@ class Announcer:
         self._awake = awake
         self._campaigns: dict[Hashable, _Campaign] = {}
         self._sockets: dict[int, FrameSocket] = {}
-        self._burst = 0
+        self._burst, self._burst_began = 0, now()
         self._call = trio.Event()
 
     def begin(self, who: Hashable, places: Sequence[tuple[Address, Link]], schedule: Announce) -> None:
@@ -82,7 +82,7 @@ class Announcer:
         earliest = known.last + SHORTEST_PAUSE if known and known.last is not None else now
         times = sorted({max(now + t, earliest) for t in after or (schedule.every or 0,)})
         campaign = self._campaigns[who] = _Campaign(places, times, schedule.every, known.last if known else None)
-        if times[0] <= now and self._burst + 2 * len(places) <= PIECE:
+        if times[0] <= now and 2 * len(places) <= self._room(now):
             campaign.advance(now)
             for address, link in places:
                 self._tell(address, link)
@@ -113,7 +113,6 @@ class Announcer:
                 campaign.advance(now)
                 await self._send(who, campaign)
             if not due:
-                self._burst = 0
                 await self._sleep(now)
 
     async def _sleep(self, now: int) -> None:
@@ -126,13 +125,18 @@ class Announcer:
     async def _send(self, who: Hashable, campaign: _Campaign) -> None:
         """Send one round; it ends where the role does: what a loser says last is what a switch believes."""
         for address, link in campaign.places:
-            if self._burst >= PIECE:  # of all virtual routers together, for they often move together
-                self._burst = 0
-                await trio.sleep(PAUSE_S)
+            while self._room(self._now()) <= 0:
+                await trio.sleep((self._burst_began + PAUSE - self._now()) / SECOND)
                 self._awake()
             if self._campaigns.get(who) is not campaign:
                 return
             self._tell(address, link)
+
+    def _room(self, now: int) -> int:
+        """How many frames more may be sent now, of all virtual routers together, for they often move together."""
+        if now - self._burst_began >= PAUSE:
+            self._burst, self._burst_began = 0, now
+        return PIECE - self._burst
 
     def _tell(self, address: Address, link: Link) -> None:
         try:

@@ -29,10 +29,12 @@ class Waiting:
     """One virtual router that waits.
 
     Attributes:
+        neighbours: whom it would ask.
         waits: False once the answer no longer matters to it.
         heard: told of the answer.
     """
 
+    neighbours: Sequence[Address]
     waits: Callable[[], bool]
     heard: Callable[[], None]
 

@@ -124,6 +124,10 @@ class Member:
             devices.append(device)
         return Footing(link, source, tuple(devices))
 
+    def minds(self, touched: Container[object]) -> bool:
+        """Whether a change of these interfaces, by name, or of these addresses may change what it stands on."""
+        return self.footing is None or self.spec.home in touched or any(n in touched for n in self.footing.names)
+
     def interface(self, links: Links) -> str | None:
         """The interface by its name in the file, or the one that holds our own address now."""
         return self.spec.interface if self.spec.home is None else links.holder(self.spec.home)

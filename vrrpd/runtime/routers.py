@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 
 import trio
 
@@ -116,7 +116,7 @@ class Router:
         """True while it stays out because what its movers move is better off elsewhere."""
         return self.health.demand.aside is not None
 
-    @property
+    @cached_property
     def patience(self) -> int:
         """The shortest Active_Down_Interval of its members, nanoseconds: a longer sleep is a gap."""
         every = [each.settings for each in self.spec.members]

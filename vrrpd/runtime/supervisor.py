@@ -10,12 +10,13 @@
     ├── claims      listens for other holders of our addresses, and asks for them
     ├── post ...    one for each of its listeners
     ├── port ...    two for each interface and family: read adverts and what strangers send, hand them to routers
-    ├── hearing ... asks for a sign of life on a link, for all routers that wait for the same
+    ├── hearing ... asks for a sign of life on a link, for all routers that wait for one there
     └── movement .. one for each router with movers: the movers at work
 
 The wanted state comes in whole (`apply`): routers that are new are made, those that are gone or changed hand over and
 go, those that are equal keep everything. Everything here runs on one event loop without locks; what can block runs in
-the worker thread of `addresses`.
+the worker thread of `addresses`. Where there are thousands of routers, whatever is done to all of them is done to some
+at a time, and an event goes to those that it may concern.
 
 Whoever has waited asks the vigil first, before it handles what it has waited for: while this process was stopped or the
 machine paused, others may have taken over, and then everything is dropped before anything else is done.
@@ -23,7 +24,7 @@ machine paused, others may have taken over, and then everything is dropped befor
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeAlias
@@ -62,11 +63,11 @@ from vrrpd.runtime.vigil import Vigil, freeze_limit
 
 HOUSEKEEPING_EVERY_S = 1
 
-LOOKS = 64
-"""After so many routers were looked at, others on the event loop have their turn."""
-
 PIECE = 4
 """So many routers are ticked, each of which may take the role, before others that are due have their turn to speak."""
+
+TURN = 64
+"""So many routers have something done to them before other tasks have their turn; some ten milliseconds."""
 
 
 class Runtime:
@@ -102,15 +103,17 @@ class Runtime:
         self.lateness = Lateness(kernel.real_time)
         self._ports = Ports(kernel, self._port_opened, self.lateness.left)
         self._wanted: dict[str, RouterSpec] = {}
+        self._making = False  # some of the wanted routers are made in the next turn
+        self._sharing: dict[Address, list[Router]] = {}
         self._shared: set[Address] = set()
         self._own: set[Address] = set()
         self._peers: set[Address] = set()
         self._armed: int | None = None
         self._ticking = False
-        self._hearings: dict[tuple[int, bytes, Address, tuple[Address, ...]], list[Waiting]] = {}
+        self._hearings: dict[tuple[int, bytes, Address], list[Waiting]] = {}
         self._limit = 0  # the last F while anything was held
         self._nursery: trio.Nursery | None = None
-        self._left = trio.Event()
+        self._tidied = trio.Event()
         self._parting: list[Movement] = []
         self._stopping = False
         self._services = Services(
@@ -162,7 +165,10 @@ class Runtime:
             self._claims.close()
 
     def apply(self, spec: AgentSpec) -> None:
-        """Bring about a wanted state: only what differs from the present one is touched."""
+        """Bring about a wanted state: only what differs from the present one is touched.
+
+        Of many routers some are made later (`made`).
+        """
         self._wanted = {router.name: router for router in spec.routers}
         members = [member for router in spec.routers for member in router.members]
         self._shared.clear()
@@ -179,6 +185,12 @@ class Runtime:
             if router.spec != self._wanted.get(name):
                 router.leave("no longer in the configuration" if name not in self._wanted else "reconfigured")
         self._hosts_changed()
+        self._tidy()
+
+    async def made(self) -> None:
+        """Return once every wanted router is there that need not wait for another one to leave."""
+        while self._making:
+            await self._tidied.wait()
 
     def check_changed(self, name: str, state: CheckState) -> None:
         """A check has something new to say."""
@@ -198,11 +210,10 @@ class Runtime:
     async def leave(self, reason: str) -> None:
         """Hand every role over, and return when the last address is gone."""
         self._stopping, self._wanted = True, {}
-        for router in list(self.routers.values()):
-            router.leave(reason)
+        await self._each(lambda router: router.leave(reason))
         self._tidy()
         while self.routers:
-            await self._left.wait()
+            await self._tidied.wait()
         await self._addresses.settled()
         for movement in self._parting:
             await movement.over.wait()
@@ -210,8 +221,7 @@ class Runtime:
     async def shutdown(self, reason: str) -> None:
         """Let go of everything at once, and return when the last address is gone."""
         self._wanted = {}
-        for router in list(self.routers.values()):
-            router.shutdown(reason)
+        await self._each(lambda router: router.shutdown(reason))
         await self._addresses.settled()
 
     # ---------------------------------------------------------------- tasks
@@ -227,6 +237,8 @@ class Runtime:
             others = self._speak()
             for count, router in enumerate(others, start=1):
                 router.tick(now, waiting)
+                if count % TURN == 0:  # the first addresses need not wait for the last role
+                    await trio.lowlevel.checkpoint()
                 if count % PIECE == 0:  # many of them take a while
                     self._vigil.look()
                     others += self._speak()
@@ -250,16 +262,19 @@ class Runtime:
         while True:
             events = await self._kernel.events.receive()
             self._vigil.look()
-            foreign = [self._take_event(event) for event in events]
-            if any(foreign):  # what we did ourselves changes nothing for a router
-                self._hosts_changed()
+            touched = set[str | Address]()
+            for event in events:
+                touched |= self._take_event(event)
+            if touched:  # what we did ourselves changes nothing for a router
+                self._hosts_changed(touched)
 
     async def _run_port(self, work: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
         with suppress(trio.ClosedResourceError):
             await work(self._vigil.look)
 
-    async def _hear(self, footing: Footing, neighbours: tuple[Address, ...], waiting: Sequence[Waiting]) -> None:
+    async def _hear(self, footing: Footing, waiting: Sequence[Waiting]) -> None:
         def targets() -> list[Address]:
+            neighbours = dict.fromkeys(address for each in waiting for address in each.neighbours)
             candidates = [*neighbours, *self._kernel.gateways(footing.link.name)]
             same = [each for each in candidates if each.version == footing.source.version]
             return on_link(same, self.links.on(footing.link.name))
@@ -270,50 +285,54 @@ class Runtime:
             self._vigil.look()
         for each in [each for each in waiting if heard and each.waits()]:
             each.heard()
-        del self._hearings[footing.link.index, footing.link.mac, footing.source, neighbours]
+        del self._hearings[footing.link.index, footing.link.mac, footing.source]
 
     async def _housekeeping(self) -> None:
         while True:
             await trio.sleep(HOUSEKEEPING_EVERY_S)
             self._vigil.look()
             self._addresses.retry()
-            for count, router in enumerate(list(self.routers.values()), start=1):
-                router.look_around()
-                if count % LOOKS == 0:
-                    await trio.lowlevel.checkpoint()
-                    self._vigil.look()
+            await self._each(lambda router: router.look_around())
             self.lateness.look(self.now())
+
+    async def _each(self, do: Callable[[Router], None]) -> None:
+        """Do something to every router, and let others have their turn meanwhile."""
+        for count, router in enumerate(list(self.routers.values()), start=1):
+            do(router)
+            if count % TURN == 0:
+                await trio.lowlevel.checkpoint()
+                self._vigil.look()
 
     # ---------------------------------------------------------------- what changed
 
-    def _take_event(self, event: Event) -> bool:
-        """Take one event of the kernel; True where it may matter to a router."""
+    def _take_event(self, event: Event) -> set[str | Address]:
+        """Take one event of the kernel; the interfaces and addresses about which it may be news to a router."""
+        before = self.links.name(event.link.index) if isinstance(event, LinkChanged | LinkGone) else None
         self.links.update(event)
         match event:
             case Overrun():
                 self._addresses.reread(self._take)
-                return False
+                return set()
             case LinkGone(link):
                 self._announcer.forget(link)
                 self._claims.gone(link)
                 self._addresses.gone(link)
-                return True
+                return {link.name, before or link.name}
+            case LinkChanged(link):
+                return {link.name, before or link.name}
             case AddressRemoved(address, by):
                 if self._worth_putting_back(address, by, f"removed from {address.device}"):
                     self._addresses.lost(address)
-                return not address.ours
             case AddressAdded(address, by):
                 if address.ours and address.failed:
                     self._addresses.refused(address)
                 elif not address.ours and self._worth_putting_back(address, by, f"changed on {address.device}"):
                     self._addresses.changed(address)
-                return not address.ours
-            case LinkChanged():
-                return True
+        return set() if address.ours else {address.device, address.address.ip}
 
     def _worth_putting_back(self, address: KernelAddress, by: int, deed: str) -> bool:
         """What others took is put back, five times a minute; a lease that ran out says that we were not well."""
-        router = next((r for r in self.routers.values() if r.holds(address)), None)
+        router = next((r for r in self._sharing.get(address.address.ip, ()) if r.holds(address)), None)
         if router is None or by == self._kernel.commands.port:
             return True
         if by:
@@ -344,40 +363,63 @@ class Runtime:
             self._limit = freeze_limit(min(core.settings.interval for core in cores))
         return self._limit if cores or self._addresses.busy or self.routes.busy else None
 
-    def _hosts_changed(self) -> None:
-        """Links, addresses or the wanted state changed: every router looks where it stands."""
-        self._own.clear()
-        self._own.update(self.links.own())
-        for port in self._ports:
-            port.judge_anew()
-        self._tidy()
+    def _hosts_changed(self, touched: Container[object] | None = None) -> None:
+        """Links or addresses changed: the routers that it may concern look where they stand.
+
+        Args:
+            touched: the interfaces, by name, and addresses that it is about; None: all of them.
+        """
+        own = set(self.links.own())
+        if own != self._own:
+            self._own.clear()
+            self._own.update(own)
+            for port in self._ports:
+                port.judge_anew()
         for router in list(self.routers.values()):
-            router.refresh()
+            if touched is None or router.fault is not None or any(m.minds(touched) for m in router.members):
+                router.refresh()
 
     def _tidy(self) -> None:
-        """Let go of routers that have handed over, and make those that are wanted and missing."""
+        """Let go of routers that have handed over, and make some of those that are wanted and missing."""
         for name, router in list(self.routers.items()):
             if router.leaving and router.idle:
                 del self.routers[name]
+                for ip in router.spec.shared:
+                    self._sharing[ip].remove(router)
                 router.shutdown("left")
                 self._part(router)
                 self._schedule.forget(router)
-        busy = {claim for router in self.routers.values() if router.leaving for claim in _claims(router.spec)}
-        for name, spec in self._wanted.items():
-            if name not in self.routers and not _claims(spec) & busy:
-                router = self.routers[name] = Router(spec, self._services)
-                self._move(router)
-                if self.drained_from_the_start(spec):
-                    router.drain(force=True)
-                else:
-                    router.judge_health()
-                router.refresh()
-                self._vigil.look()  # many of them take a while
-        self._vigil.patience = min((router.patience for router in self.routers.values()), default=SECOND)
-        self._vigil.holding()
-        self._left.set()
-        self._left = trio.Event()
+        busy = {claim for router in self.routers.values() if router.leaving for claim in router.spec.claims}
+        missing = (spec for name, spec in self._wanted.items() if name not in self.routers)
+        free = [spec for spec in missing if not busy or not spec.claims & busy]
+        for spec in free[:TURN]:
+            self._make(spec)
+        self._making = len(free) > TURN
+        if self._making:
+            self._tidy_soon()
+        patience = min((router.patience for router in self.routers.values()), default=SECOND)
+        if patience != self._vigil.patience or not self._making:
+            self._vigil.patience = patience
+            self._vigil.holding()
+        self._tidied.set()
+        self._tidied = trio.Event()
         self._arm()
+
+    def _make(self, spec: RouterSpec) -> None:
+        router = self.routers[spec.name] = Router(spec, self._services)
+        for ip in spec.shared:
+            self._sharing.setdefault(ip, []).append(router)
+        self._move(router)
+        if self.drained_from_the_start(spec):
+            router.drain(force=True)
+        else:
+            router.judge_health()
+        router.refresh()
+        self._vigil.look()  # many of them take a while
+
+    def _tidy_soon(self) -> None:
+        """Once, where many routers leave together."""
+        trio.lowlevel.current_trio_token().run_sync_soon(self._tidy, idempotent=True)
 
     def _move(self, router: Router) -> None:
         """Set the movers of a router to work."""
@@ -395,7 +437,7 @@ class Runtime:
         self._schedule.renew(router)
         self._arm()
         if router.leaving and router.idle and self.routers.get(router.spec.name) is router:
-            trio.lowlevel.current_trio_token().run_sync_soon(self._tidy, idempotent=True)  # many may leave together
+            self._tidy_soon()
 
     def _arm(self) -> None:
         """The one place that sets the one timer; while routers tick, only when all have.
@@ -420,19 +462,19 @@ class Runtime:
         self._nursery.start_soon(post.run, self._vigil.look)
 
     def _listen(self, router: Router, index: int) -> None:
-        """Ask for a sign of life; once for all that wait for the same one."""
+        """Ask for a sign of life; once for all that wait for one on the same link."""
         assert self._nursery is not None, "routers are started while the runtime runs"
         member = router.members[index]
-        footing, neighbours = member.footing, member.spec.neighbours
+        footing = member.footing
         if footing is None:
             return
         waits = lambda: member.footing is footing and router.waits_to_hear(index)  # noqa: E731 - one expression
-        key = footing.link.index, footing.link.mac, footing.source, neighbours
+        key = footing.link.index, footing.link.mac, footing.source
         waiting = self._hearings.get(key)
         if waiting is None:
             waiting = self._hearings[key] = []
-            self._nursery.start_soon(self._hear, footing, neighbours, waiting)
-        waiting.append(Waiting(waits, partial(router.network_heard, index)))
+            self._nursery.start_soon(self._hear, footing, waiting)
+        waiting.append(Waiting(member.spec.neighbours, waits, partial(router.network_heard, index)))
 
 
 def _no_mover(_runtime: Runtime, _router: Router, spec: MoverSpec, _changed: Callable[[], None]) -> Moving:
@@ -441,16 +483,6 @@ def _no_mover(_runtime: Runtime, _router: Router, spec: MoverSpec, _changed: Cal
 
 MakeMover: TypeAlias = Callable[[Runtime, Router, MoverSpec, Callable[[], None]], Moving]
 """Makes a mover of a router; it is given what to call after each change of its report."""
-
-
-def _claims(spec: RouterSpec) -> set[Hashable]:
-    """What only one router can have at a time: a VRID on an interface in one family, an address on a device."""
-    claims = set[Hashable]()
-    for member in spec.members:
-        where = member.home or member.interface
-        claims.add((where, member.settings.family, member.settings.vrid))
-        claims.update((each.device or where, each.address.ip) for each in member.addresses)
-    return claims
 
 
 def _unchecked(*, up: bool) -> CheckState:
