@@ -224,11 +224,8 @@ class VirtualRouter:
                 self.state = replace(state, advert_at=self._next_advert(now))
                 return [self._say()]
             case Received() if self.standing.loses_to(event.advert.priority, event, self.source):
-                order = Yield(
-                    not self._in_contest(state, now),
-                    outranked=True,
-                    reason=why_beaten(event.source, event.advert.priority, self.effective_priority),
-                )
+                why = why_beaten(event.source, event.advert.priority, self.effective_priority)
+                order = Yield(not self.standing.in_contest(state.since, now), outranked=True, reason=why)
                 return self._give_way(order, self._backup_behind(event, now), now)
             case Received():
                 return self._contradict(state, now)
@@ -377,9 +374,9 @@ class VirtualRouter:
 
     def _distrust(self, state: Active, event: Unproven, now: int) -> list[Effect]:
         """Somebody is Active besides us and cannot prove who it is: is it we who are wrong?"""
-        loses, in_contest = self.standing.loses_to(event.priority, event, self.source), self._in_contest(state, now)
-        owner = self.effective_priority == OWNER
-        if owner or not self._doubt.gives_way(loses=loses, in_contest=in_contest):
+        loses = self.standing.loses_to(event.priority, event, self.source)
+        in_contest = self.standing.in_contest(state.since, now)
+        if self.effective_priority == OWNER or not self._doubt.gives_way(loses=loses, in_contest=in_contest):
             return []
         order = Yield(linger=False, outranked=False, reason=why_doubted(event.source))
         wait = self.standing.down_interval(self.settings.interval)
@@ -458,10 +455,6 @@ class VirtualRouter:
             if self.authenticator is None and self.standing.rests_behind(priority):
                 self.routine = Renewal(event, backup, now)
         return []
-
-    def _in_contest(self, state: Active, now: int) -> bool:
-        """True while another Backup may have fired at the same moment as we did."""
-        return now - state.since < self.standing.down_interval(self.settings.interval)
 
     def _backup_behind(self, event: Received | None, now: int) -> Backup:
         """Backup with its timer armed by this advertisement, or by one that another member of the group heard."""
