@@ -4,6 +4,9 @@ Three nodes with real HAProxy, two web servers, one client that makes a new conn
 one address. The serving proxy is killed, then the cable of the next node is pulled, then all is brought back. What
 the client saw of each is drawn from its own record: a character stands for a slice of time and shows the node that
 answered in it, or a dot where nobody did.
+
+A proxy is watched in two ways: the death of its process is seen at once, and one whose cable was out answers 503 until
+it has found its back ends again, for which it takes longer than its node waits before it takes the role back.
 """
 
 from __future__ import annotations
@@ -23,19 +26,15 @@ from netns_lab.faults.registry import heal, inject
 from netns_lab.history import History
 from netns_lab.judges.outage import longest_gap
 from netns_lab.lab import Lab
+from netns_lab.proxies import SOCKET
 from netns_lab.runner import start_all
 from netns_lab.scenario import Scenario
 from netns_lab.service import PROXY
 from netns_lab.settings import Settings
 from netns_lab.topology import CLIENT
 
-_SETTINGS = {
-    "webs": 2,
-    "interval": "200ms",
-    "probe": "http",
-    "checks": {"proxy": {"process": {"name": PROXY, "grace": "5ms"}}},
-    "track": ["proxy"],
-}
+_PROXY = {"proxy": {"process": {"name": PROXY, "grace": "5ms"}}}
+_BACK_ENDS = {"webs": {"haproxy": {"socket": str(SOCKET), "backend": "webs"}, "interval": "200ms"}}
 _BEFORE = 12
 _WIDTH = 64
 _SLICES_MS = (10, 20, 50, 100, 200, 500)
@@ -82,12 +81,11 @@ def demonstrate(kind: str, console: Console) -> None:
         LabError: somebody did not take over in time.
         CannotRunError: something is missing on this machine.
     """
-    agent_class(kind)
-    settings = Settings.model_validate(_SETTINGS)
+    settings, without = _settings(kind)
     scenario = Scenario(name="demo", question="", settings=settings, steps=(), expect=())
     with Lab(settings.topology()) as lab:
         start_all(lab, scenario, kind)
-        _introduce(console, lab, kind)
+        _introduce(console, lab, kind, without)
         lab.wait_holder("n1", 30)
         _ask(console, lab, settings)
         console.rule("what goes wrong")
@@ -106,13 +104,27 @@ def demonstrate(kind: str, console: Console) -> None:
             console.print(*draw(act, lab.history), sep="\n", highlight=False, soft_wrap=True)
 
 
-def _introduce(console: Console, lab: Lab, kind: str) -> None:
+def _settings(kind: str) -> tuple[Settings, str | None]:
+    """What the agents are asked, and why less than it should be, where an agent cannot do all of it."""
+    full, less = (
+        Settings.model_validate(
+            {"webs": 2, "interval": "200ms", "probe": "http", "checks": checks, "track": list(checks)}
+        )
+        for checks in (_PROXY | _BACK_ENDS, _PROXY)
+    )
+    without = agent_class(kind).unable(full.service(), ())
+    return (less if without else full), without
+
+
+def _introduce(console: Console, lab: Lab, kind: str, without: str | None) -> None:
     """Show who is there, and the file."""
     console.rule(f"three nodes, HAProxy on each, {kind}")
     nodes = ", ".join(f"{host.name} {host.ipv4}" for host in lab.members())
     console.print(f"nodes: {nodes}; back ends: w1, w2; the address: {lab.agent('n1').service.address}", soft_wrap=True)
     title = "one file, the same on every node:" if kind == "vrrpd" else "the file of n1:"
     console.print(title, lab.agent("n1").configuration(), sep="\n\n", highlight=False, markup=False)
+    if without:
+        console.print(f"nobody asks the proxies for their back ends: {without}", soft_wrap=True)
 
 
 def _ask(console: Console, lab: Lab, settings: Settings) -> None:

@@ -39,6 +39,39 @@ async def test_a_cable_put_back_does_not_take_the_role_from_a_network_that_is_st
     assert lan.dark(VIP, since=start) == 0
 
 
+async def test_a_cable_that_is_out_for_a_moment_costs_no_active_down_interval(lan: Lan) -> None:
+    """The others never heard that the node left; where the switch is deaf for a while after, it tells them still."""
+    lb1, lb2 = await run_cluster(lan)
+    start = lan.now
+    lb1.host.change("eth0", running=False)
+    await trio.sleep(1)
+    lb1.host.deaf = True
+    lb1.host.change("eth0")
+    await trio.sleep(0.5)
+    lb1.host.deaf = False
+    await trio.sleep(1)
+    assert (lb1.state, lb2.state) == ("backup", "active")
+    assert lan.dark(VIP, since=start) < 1500 + 100 + 62.5 + 1, "asking again, and Skew_Time"
+    await trio.sleep(5)
+    assert lb1.state == "active"
+    assert lan.doubled(VIP, since=start) <= 201
+
+
+async def test_a_cable_put_back_after_another_took_over_disturbs_nobody(lan: Lan) -> None:
+    lb1, lb2 = await run_cluster(lan)
+    lb1.host.change("eth0", running=False)
+    await trio.sleep(3.2)
+    assert lb2.state == "active"
+    start = lan.now
+    lb1.host.change("eth0")
+    await trio.sleep(2)
+    assert (lb1.state, lb2.state) == ("backup", "active")
+    await trio.sleep(3)
+    assert (lb1.state, lb2.state) == ("active", "backup")
+    assert lan.dark(VIP, since=start) == 0
+    assert lan.doubled(VIP, since=start) <= 201
+
+
 async def test_where_nobody_ever_answers_the_role_is_taken_at_the_limit(lan: Lan) -> None:
     lb1 = await run_agent(machine(lan, 1))
     await trio.sleep(29.9)

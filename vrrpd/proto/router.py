@@ -82,6 +82,7 @@ class VirtualRouter:
         self._heard: dict[Address, int] = {}
         self.standing = Standing(settings)
         self._hear_until: int | None = None  # of the last Startup; None once the network was heard
+        self._unheard_until = 0  # the last word of an Active may have gone nowhere, and others wait until then
         self._doubt = Doubt()
         self.authenticator = Authenticator.of(settings, nodes)
         self.encoder = Encoder(settings, self.authenticator)
@@ -182,8 +183,7 @@ class VirtualRouter:
         self.encoder.speak_from(event.source)
         self.standing.since = now
         self._doubt.begin()
-        hear = self.settings.hear_first
-        self._hear_until = None if hear is None else now + hear
+        self._hear_until = self.settings.hear_until(now)
         return self._start(now)
 
     def _in_backup(self, state: Backup, event: Event, now: int) -> list[Effect]:
@@ -197,7 +197,7 @@ class VirtualRouter:
                 return self._become_active(state, now) if now >= state.deadline else []
             case NetworkHeard():
                 self.state = replace(state, hear_until=None, final=now >= state.down_at)
-                return []
+                return self._last_word(now)
             case Received():
                 return self._hear_as_backup(state, event, now)
             case ActiveLeft():
@@ -214,6 +214,7 @@ class VirtualRouter:
     def _in_active(self, state: Active, event: Event, now: int) -> list[Effect]:
         match event:
             case Shutdown(reason):  # RFC 9568 6.4.3
+                self._unheard_until = now + self.settings.longest_wait
                 return [self._say(0), *self._stop(reason)]
             case Leave(reason):
                 return self._leave(now, stop=True, wait=answer_wait(self.settings.interval), reason=reason)
@@ -223,11 +224,8 @@ class VirtualRouter:
                 self.state = replace(state, advert_at=self._next_advert(now))
                 return [self._say()]
             case Received() if self.standing.loses_to(event.advert.priority, event, self.source):
-                order = Yield(
-                    not self._in_contest(state, now),
-                    outranked=True,
-                    reason=why_beaten(event.source, event.advert.priority, self.effective_priority),
-                )
+                why = why_beaten(event.source, event.advert.priority, self.effective_priority)
+                order = Yield(not self.standing.in_contest(state.since, now), outranked=True, reason=why)
                 return self._give_way(order, self._backup_behind(event, now), now)
             case Received():
                 return self._contradict(state, now)
@@ -313,13 +311,13 @@ class VirtualRouter:
 
     def _oversleep(self, event: Overslept, now: int) -> list[Effect]:
         """Drop everything and begin to listen: another may be Active, and our last word is long past."""
-        before, hear = self.state, self.settings.hear_first
+        before = self.state
         if isinstance(before, Initialize):
             return []
         if isinstance(before, Leaving) and before.stop:
             return self._stop(event.reason)
         interval = before.interval if isinstance(before, Backup) else self.settings.interval
-        self._hear_until = None if hear is None else now + hear
+        self._hear_until = self.settings.hear_until(now)
         listening = Backup(now + self.standing.down_interval(interval), interval, hear_until=self._hear_until)
         self.state = listening if self.standing.takes_part else Initialize()
         transition = self._transition(role_of(before), event.reason)
@@ -328,12 +326,18 @@ class VirtualRouter:
     def _start(self, now: int) -> list[Effect]:
         """RFC 9568 6.4.1."""
         if not self.standing.takes_part:
-            return []
+            return self._last_word(now)
         interval = self.settings.interval
         if self.effective_priority == OWNER:
             return self._become_active(None, now)
         self.state = Backup(now + self.standing.down_interval(interval), interval, hear_until=self._hear_until)
-        return [self._transition(Role.INITIALIZE, "started")]
+        said = self._last_word(now) if self._hear_until is None else []
+        return [*said, self._transition(Role.INITIALIZE, "started")]
+
+    def _last_word(self, now: int) -> list[Effect]:
+        """Priority 0 once more: who left because the link was gone told nobody, and the others may still wait."""
+        unheard, self._unheard_until = now < self._unheard_until, 0
+        return [self._say(0)] if unheard else []
 
     def _become_active(self, state: Backup | None, now: int) -> list[Effect]:
         previous, self.standing.drain = self.role, Drain.NO  # nobody else would serve
@@ -370,9 +374,9 @@ class VirtualRouter:
 
     def _distrust(self, state: Active, event: Unproven, now: int) -> list[Effect]:
         """Somebody is Active besides us and cannot prove who it is: is it we who are wrong?"""
-        loses, in_contest = self.standing.loses_to(event.priority, event, self.source), self._in_contest(state, now)
-        owner = self.effective_priority == OWNER
-        if owner or not self._doubt.gives_way(loses=loses, in_contest=in_contest):
+        loses = self.standing.loses_to(event.priority, event, self.source)
+        in_contest = self.standing.in_contest(state.since, now)
+        if self.effective_priority == OWNER or not self._doubt.gives_way(loses=loses, in_contest=in_contest):
             return []
         order = Yield(linger=False, outranked=False, reason=why_doubted(event.source))
         wait = self.standing.down_interval(self.settings.interval)
@@ -452,10 +456,6 @@ class VirtualRouter:
                 self.routine = Renewal(event, backup, now)
         return []
 
-    def _in_contest(self, state: Active, now: int) -> bool:
-        """True while another Backup may have fired at the same moment as we did."""
-        return now - state.since < self.standing.down_interval(self.settings.interval)
-
     def _backup_behind(self, event: Received | None, now: int) -> Backup:
         """Backup with its timer armed by this advertisement, or by one that another member of the group heard."""
         interval = self.settings.interval
@@ -464,7 +464,7 @@ class VirtualRouter:
         return Backup(now + self.standing.down_interval(interval), interval, event.source if event else None)
 
     def _learn(self, event: Received, now: int) -> None:
-        self._hear_until = None
+        self._hear_until, self._unheard_until = None, 0  # who speaks to us waits for nobody
         self.encoder.learn(event.source, event.dialect)
         self._count(event, now, 1)
 

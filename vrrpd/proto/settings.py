@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TypeAlias
 
 from vrrpd.proto.credentials import Auth
-from vrrpd.proto.timers import SECOND
+from vrrpd.proto.timers import SECOND, active_down_interval
 
 Address: TypeAlias = IPv4Address | IPv6Address
 
@@ -108,3 +108,12 @@ class Settings:
     def max_learned_interval(self) -> int:
         """The longest interval that we learn from an Active, in nanoseconds; a hostile 40 s must not silence us."""
         return max(10 * self.interval, SECOND)
+
+    @property
+    def longest_wait(self) -> int:
+        """How long anybody waits for an Active that fell silent, in nanoseconds."""
+        return active_down_interval(self.version, 1, self.interval, self.down_adverts)
+
+    def hear_until(self, now: int) -> int | None:
+        """Until when a node that begins to listen now waits for a sign of life, in nanoseconds; None: it does not."""
+        return None if self.hear_first is None else now + self.hear_first

@@ -76,6 +76,10 @@ class Standing:
             return True  # a healthy node always takes over from a last resort; RFC 9568 6.1: so does an owner
         return self._settings.preempt and now - self.since >= self._settings.preempt_delay
 
+    def in_contest(self, since: int, now: int) -> bool:
+        """True while another Backup may have fired at the same moment as we did, which was at `since`."""
+        return now - since < self.down_interval(self._settings.interval)
+
     def rests_behind(self, priority: int) -> bool:
         """True where an Active of this priority re-arms the timer whenever it speaks, as long as nothing changes."""
         mine = self.effective_priority
