@@ -30,6 +30,7 @@ from netns_lab.node import wait_until
 _SETTLED_S = 8.0  # announcements have been repeated by then, which keepalived does 5 s after a takeover
 _PATIENCE_S = 30.0
 _LOOK_S = 0.5
+_ANNOUNCED_S = 0.0005  # for each virtual router; thousands are announced at the pace of switches
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def measure(case: Case, kind: str, seconds: float) -> Figures:
                 _freeze(bed)
                 time.sleep(witnessed.active_down_ns(case) / SECOND + _LOOK_S)  # nobody looks while they work
                 _wait_active(bed, RECEIVER)
-                time.sleep(_LOOK_S)
+                time.sleep(_LOOK_S + case.routers * _ANNOUNCED_S)
         return Figures(**costs, start_s=start_s, **witnessed.judge(case, seen, stopped))
 
 
