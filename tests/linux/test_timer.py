@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import trio
@@ -88,3 +90,28 @@ async def test_closing_ends_the_wait_and_may_happen_twice() -> None:
         await trio.testing.wait_all_tasks_blocked()
         timer.close()
     timer.close()
+
+
+async def test_whoever_wakes_up_as_it_is_closed_sees_it_go_off_or_closed() -> None:
+    for _ in range(20):  # either of the two may have its turn first
+        timer = TimerFd()
+        left, right = socket.socketpair()
+        with left, right:
+
+            async def wait(timer: TimerFd = timer) -> None:
+                with suppress(trio.ClosedResourceError):
+                    await timer.wait()
+
+            async def close(timer: TimerFd = timer, left: socket.socket = left) -> None:
+                await trio.lowlevel.wait_readable(left)
+                timer.close()
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wait)
+                nursery.start_soon(close)
+                timer.arm(timer.now() + MS)
+                await trio.testing.wait_all_tasks_blocked()
+                end = timer.now() + 2 * MS
+                while timer.now() < end:
+                    pass  # the loop is busy, and both become ready
+                right.send(b"x")

@@ -352,6 +352,7 @@ class FakeClock:
         self._offset = (len(host.lan.hosts) + 1) * 1_000_000 * SECOND
         self._deadline: int | None = None
         self._armed = trio.Event()
+        self._closed = False
         self._stopped: int | None = None
 
     def stop(self) -> None:
@@ -380,6 +381,8 @@ class FakeClock:
 
     async def wait(self) -> None:
         while True:
+            if self._closed:
+                raise trio.ClosedResourceError
             wait = float("inf") if self._deadline is None else (self._deadline - self.now()) / SECOND
             with trio.move_on_after(max(wait, 0)):
                 await self._armed.wait()
@@ -388,7 +391,9 @@ class FakeClock:
                 self._deadline = None
                 return
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self._closed = True
+        self.arm(None)
 
 
 class FakeGuardian:

@@ -47,6 +47,21 @@ async def test_of_addresses_whose_renewal_is_light_more_go_out_at_once() -> None
     assert len(leases.take(SECOND)) == 4 * PIECE
 
 
+async def test_a_short_lease_does_not_wait_for_many_long_ones() -> None:
+    leases = Leases[int]()
+    for number in range(1000):
+        leases.begin(number, 60 * SECOND, 0)
+    leases.begin(1000, 3 * SECOND, 19 * SECOND + 500 * MS)
+    assert len(leases.take(20 * SECOND)) == PIECE
+    leases.begin(1001, 3 * SECOND, 20 * SECOND + 1)
+    renewed, now = dict[int, int](), 20 * SECOND
+    while now < 22 * SECOND:
+        now = leases.next or now
+        renewed = dict.fromkeys(leases.take(now), now) | renewed
+    assert renewed[1000] <= 21 * SECOND
+    assert renewed[1001] <= 21 * SECOND + 500 * MS
+
+
 async def test_only_what_was_not_renewed_in_time_has_run_out() -> None:
     leases = Leases[str]()
     leases.begin("a", 3 * SECOND, 0)

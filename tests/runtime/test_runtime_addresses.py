@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
 import trio
 
-from tests.runtime.agents import FILE, MULTICAST, NODES, VIP, machine, run_agent, run_cluster
+from tests.runtime.agents import FILE, MULTICAST, NODES, VIP, WEB, machine, run_agent, run_cluster
 from tests.runtime.lan import Lan
+from tests.runtime.machine import FakeCommands
+from vrrpd.linux.netlink import NetlinkError
 from vrrpd.proto.settings import Family
+from vrrpd.runtime.addresses import Standing
 
 
 async def test_what_a_dead_agent_left_goes_before_anything_else_happens(lan: Lan) -> None:
@@ -250,3 +254,20 @@ async def test_a_loser_says_no_more_about_addresses_that_it_let_go(lan: Lan) -> 
     assert lb1.state == "fault"
     await trio.sleep(1)
     assert lan.told("lb1", "claims", since=start + 0.5) == []
+
+
+async def test_a_renewal_that_fails_takes_nothing_from_what_is_added_in_one_go_with_it(
+    lan: Lan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = await run_agent(machine(lan, 1), NODES + "defaults: {hear_first: off}" + WEB)
+    addresses = agent.runtime._addresses  # pyright: ignore[reportPrivateUsage] - the two seldom come together
+    place = agent.router().members[0].places[0]
+
+    def renew(_: FakeCommands, _renewals: Sequence[bytes]) -> None:
+        raise NetlinkError(errno.ENOBUFS, "no memory")
+
+    monkeypatch.setattr(FakeCommands, "renew", renew)
+    write = addresses._write  # pyright: ignore[reportPrivateUsage]
+    _, [outcome] = await trio.to_thread.run_sync(lambda: write([], [place], [], [place.renew]))
+    assert outcome.standing is Standing.HELD
+    assert agent.host.holds(VIP)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 import trio
@@ -9,6 +10,7 @@ import trio
 from tests.runtime.agents import FILE, MULTICAST, VIP, machine, run_agent, run_cluster
 from tests.runtime.lan import GATEWAY_MAC, Lan
 from tests.runtime.machine import Host
+from vrrpd.linux.netlink import LinkChanged
 
 
 async def test_a_pulled_cable_is_a_fault_with_its_reason_and_the_address_goes(lan: Lan) -> None:
@@ -342,3 +344,21 @@ async def test_multicast_sends_from_the_primary_address_and_never_from_a_shared_
     await trio.sleep(5)
     assert lb1.state == "active"
     assert lb1.shown()["active_address"] == "10.0.0.11"
+
+
+async def test_an_interface_that_is_renamed_goes_on_being_asked_for_a_sign_of_life(lan: Lan) -> None:
+    host = machine(lan, 1)
+    host.deaf = True
+    host.gateways = [IPv4Address("10.0.0.1")]
+    lan.stations[IPv4Address("10.0.0.1")] = GATEWAY_MAC
+    await run_agent(host)
+    await trio.sleep(1)
+    link = host.link("eth0")
+    host.links[link.index] = replace(link, name="lan0")
+    for key, each in list(host.addresses.items()):
+        host.addresses[key] = replace(each, device="lan0")
+    host.events.emit(LinkChanged(host.links[link.index]))
+    await trio.sleep(0.2)
+    host.deaf, start = False, lan.now
+    await trio.sleep(10)
+    assert lan.told("lb1", "adds 10.0.0.100", since=start)

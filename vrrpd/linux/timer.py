@@ -1,6 +1,7 @@
-"""The one timer of the agent: a timerfd on CLOCK_MONOTONIC that the event loop waits for.
+"""The timers of the agent: each a timerfd on CLOCK_MONOTONIC that the event loop waits for.
 
-Owns the clock that the runtime reads and the deadline that it sleeps to. trio's own timeouts end with epoll, which
+One is for the deadlines of all virtual routers; each port has one to take a breath. Owns the clock that the runtime
+reads and the deadline that it sleeps to. trio's own timeouts end with epoll, which
 counts in whole milliseconds: they were 0.7 to 0.9 ms late at the median, as much as a tenth of a 10 ms interval. A
 timerfd wakes the loop as a readable descriptor, late by a fraction of that. It knows no virtual router: which
 deadline is next is the caller's affair.
@@ -141,6 +142,8 @@ class TimerFd:
         """Return once the armed deadline has passed; a disarmed timer is waited for until it is armed."""
         while True:
             await trio.lowlevel.wait_readable(self._descriptor)
+            if self._descriptor < 0:  # closed between the wake-up and here
+                raise trio.ClosedResourceError
             try:
                 os.read(self._descriptor, 8)  # the number of expirations: reading it makes the timer quiet again
             except BlockingIOError:

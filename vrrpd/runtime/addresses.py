@@ -276,15 +276,22 @@ class Addresses:
         changes = [*(p.remove for p in removes), *ups]
         try:
             codes = self._kernel.commands.apply(changes)
-            if self._vigil.fresh():
-                self._kernel.commands.renew(renewals)
         except NetlinkError as error:  # how far the changes went is unknown, so all of them are asked for again
             codes = [error.errno or errno.EIO] * len(changes)
+        if self._vigil.fresh():
+            self._renew(renewals)
         removed = codes[: len(removes)]
         added = codes[len(removes) :][: len(adds)] if ups else [errno.ECANCELED] * len(adds)
         snapshot = self._read() if errno.EEXIST in added else None
         tagged = None if snapshot is None else {a.key for a in snapshot.addresses if a.ours}
         return removed, [_outcome(each, code, tagged) for each, code in zip(adds, added, strict=True)]
+
+    def _renew(self, renewals: Sequence[bytes]) -> None:
+        """In the worker thread; what cannot be renewed now comes again in a third of its lease."""
+        try:
+            self._kernel.commands.renew(renewals)
+        except NetlinkError as error:
+            log.warning("leases cannot be renewed, trying again: %s", error.text)
 
     def _read(self) -> Snapshot | None:
         """In the worker thread: a full reading, None where the kernel cannot give one now."""

@@ -126,7 +126,7 @@ class Announcer:
         """Send one round; it ends where the role does: what a loser says last is what a switch believes."""
         for address, link in campaign.places:
             while self._room(self._now()) <= 0:
-                await trio.sleep((self._burst_began + PAUSE - self._now()) / SECOND)
+                await trio.sleep(max(self._burst_began + PAUSE - self._now(), 0) / SECOND)
                 self._awake()
             if self._campaigns.get(who) is not campaign:
                 return

@@ -231,6 +231,8 @@ class Kernel:
     """Everything of the machine that the runtime touches.
 
     Attributes:
+        clock: the clocks, and the timer of all deadlines.
+        alarm: makes another timer.
         worker: the one thread that may block in the kernel. It is shared with nobody: a health check that hangs must
             not keep an address from being added or removed.
     """

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import Counter
 from collections.abc import Hashable
 from itertools import count
 from typing import Generic, TypeVar
@@ -35,6 +36,7 @@ class Leases(Generic[KeyT]):
     def __init__(self) -> None:
         self._thirds: dict[KeyT, int] = {}
         self._weights: dict[KeyT, float] = {}
+        self._lengths = Counter[int]()  # how many have a third of this length
         self._due: dict[KeyT, tuple[int, int, KeyT]] = {}  # when, with a number of its own
         self._heap: list[tuple[int, int, KeyT]] = []  # the same, and some that were renewed or ended since
         self._numbers = count()
@@ -48,13 +50,18 @@ class Leases(Generic[KeyT]):
 
     def begin(self, key: KeyT, lease: int, now: int, weight: float = 1) -> None:
         """An address was added with this lifetime; `weight` is the work of its renewal beside that of an IPv6 one."""
+        self.end(key)
         self._thirds[key], self._weights[key] = lease // 3, weight
+        self._lengths[lease // 3] += 1
+        self._earliest = min(self._earliest, now + lease // 3)  # it does not wait for those that have time
         self._enter(key, now)
 
     def end(self, key: KeyT) -> None:
         """The address is not ours any more."""
-        self._thirds.pop(key, None)
         self._weights.pop(key, None)
+        third = self._thirds.pop(key, None)
+        if third is not None:
+            self._lengths -= Counter((third,))
         self._due.pop(key, None)
 
     def ran_out(self, key: KeyT, now: int) -> bool:
@@ -71,9 +78,8 @@ class Leases(Generic[KeyT]):
         while room > 0 and self._first_is_near(now):
             piece.append(heapq.heappop(self._heap)[-1])
             room -= self._weights[piece[-1]]
-        shortest = min(self._thirds[key] for key in piece)
         if self._first_is_near(now):  # half of the third, so that a late beginning does not make a late end
-            self._earliest = now + shortest // (2 * math.ceil(sum(self._weights.values()) / PIECE))
+            self._earliest = now + min(self._lengths) // (2 * math.ceil(sum(self._weights.values()) / PIECE))
         for key in piece:
             self._enter(key, now)
         return piece

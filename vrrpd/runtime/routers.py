@@ -1,8 +1,8 @@
 """One router of the configuration at work: events of the host and the network in, effects of the core out.
 
 Owns the order of doing: an advertisement is sent in the call that asks for it, before anything slower is begun;
-addresses are noted for the worker thread, announcements for the announcer. Nothing here waits. After each call the
-caller renews the one timer from `deadline`.
+addresses are noted for the worker thread, announcements for the announcer, which sends the first few at once. Nothing
+here waits. After each call the caller renews the one timer from `deadline`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     Runtime.run
     ├── timer       waits for the clock; regular advertisements in one go, then the routers with more to do; the
-    │               stamp for the guardian; the only place that arms the timer
+    │               stamp for the guardian; the only place that arms the timer of all deadlines
     ├── events      links and addresses as the kernel tells of them; routers start, stop, start anew
     ├── addresses   carries address changes to one worker thread, in order
     ├── guardian    sees to it that there is one
@@ -275,9 +275,10 @@ class Runtime:
     async def _hear(self, footing: Footing, waiting: Sequence[Waiting]) -> None:
         def targets() -> list[Address]:
             neighbours = dict.fromkeys(address for each in waiting for address in each.neighbours)
-            candidates = [*neighbours, *self._kernel.gateways(footing.link.name)]
+            name = self.links.name(footing.link.index) or footing.link.name  # it may be called otherwise by now
+            candidates = [*neighbours, *self._kernel.gateways(name)]
             same = [each for each in candidates if each.version == footing.source.version]
-            return on_link(same, self.links.on(footing.link.name))
+            return on_link(same, self.links.on(name))
 
         heard = None
         while heard is None and any(each.waits() for each in waiting):  # somebody may have come late
@@ -381,6 +382,8 @@ class Runtime:
 
     def _tidy(self) -> None:
         """Let go of routers that have handed over, and make some of those that are wanted and missing."""
+        if self._nursery is None:
+            return  # asked for before the end
         for name, router in list(self.routers.items()):
             if router.leaving and router.idle:
                 del self.routers[name]
@@ -468,7 +471,11 @@ class Runtime:
         footing = member.footing
         if footing is None:
             return
-        waits = lambda: member.footing is footing and router.waits_to_hear(index)  # noqa: E731 - one expression
+
+        def waits() -> bool:
+            same = member.footing is not None and member.footing.identity == footing.identity
+            return same and router.waits_to_hear(index)
+
         key = footing.link.index, footing.link.mac, footing.source
         waiting = self._hearings.get(key)
         if waiting is None:

@@ -19,7 +19,6 @@ Sources: netlink(7), RFC 3549, linux/netlink.h.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import socket
 import struct
@@ -156,7 +155,7 @@ class Netlink:
         """Let the lifetimes of addresses begin anew; what the kernel does not do, it does not tell.
 
         Args:
-            renewals: messages of `encode_add` that renew.
+            renewals: messages of `encode_add` that renew; a few hundred, for the kernel takes them in one write.
 
         Raises:
             NetlinkError: the socket itself failed.
@@ -174,9 +173,12 @@ class Netlink:
 
     def _forget_answers(self) -> None:
         """A refusal is answered all the same: nothing may fill the buffer that later answers need."""
-        with contextlib.suppress(OSError):
-            while True:
+        while True:
+            try:
                 self._socket.recv(_READ, socket.MSG_DONTWAIT)
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:  # some had no room; those that had are still there
+                    return
 
     def _change(self, change: bytes) -> None:
         code, detail = self._exchange([change])[0]
