@@ -37,7 +37,7 @@ from vrrpd.proto.events import (
     Unproven,
     Yield,
 )
-from vrrpd.proto.renewal import Renewal, Rhythm
+from vrrpd.proto.renewal import Renewal
 from vrrpd.proto.router import VirtualRouter
 from vrrpd.proto.settings import Address, Settings
 from vrrpd.proto.states import Active, Backup, Initialize, Leaving
@@ -161,9 +161,10 @@ class Group:
                 return asked
 
     @property
-    def routine(self) -> Renewal | Rhythm | None:
+    def renewal(self) -> Renewal | None:
         """See `VirtualRouter.routine`; None where there are more than one, for others may have to follow."""
-        return self._alone.routine if self._alone is not None else None
+        routine = self._alone.routine if self._alone is not None else None
+        return routine if isinstance(routine, Renewal) else None
 
     def unproven(self, index: int, event: Unproven, now: int) -> list[Asked]:
         """A node of the file that could not prove who it is advertises to one member."""

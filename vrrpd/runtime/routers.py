@@ -212,10 +212,9 @@ class Router:
 
     def renewal(self, index: int) -> Renewal | None:
         """What the datagram that was believed last does when it comes again; None where it has to be received anew."""
-        found = self.group.routine if self._nothing_new else None
-        if not isinstance(found, Renewal):
-            return None
-        found.counted = self._witnesses[index].heard_again
+        found = self.group.renewal if self._nothing_new else None
+        if found is not None:
+            found.counted = self._witnesses[index].heard_again
         return found
 
     def claimed(self, index: int, claim: Claim) -> None:

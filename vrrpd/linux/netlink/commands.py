@@ -164,7 +164,6 @@ class Netlink:
         for message in renewals:
             at = len(buffer)
             buffer += message
-            buffer += bytes(-len(message) % 4)
             (flags,) = struct.unpack_from("=H", message, FLAGS_OFFSET)
             struct.pack_into("=HI", buffer, at + FLAGS_OFFSET, flags & ~ACK, RENEWAL)
         if buffer:
@@ -224,7 +223,6 @@ class Netlink:
             self._sequence += 1
             start = len(buffer)
             buffer += message
-            buffer += bytes(-len(message) % 4)
             struct.pack_into("=I", buffer, start + SEQUENCE_OFFSET, self._sequence)
         self._send(buffer)
 

@@ -37,7 +37,7 @@ _NUMBER: Final = struct.Struct("=I")
 
 
 def message(kind: int, flags: int, body: bytes, attributes: Sequence[tuple[int, bytes]] = ()) -> bytes:
-    """A request without a sequence number.
+    """A request without a sequence number, of a length that others can follow at once (NLMSG_ALIGN).
 
     Args:
         kind: type of the message.
