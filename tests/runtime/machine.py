@@ -547,6 +547,7 @@ class FakeAdvertSocket:
     program: list[Instruction] = field(default_factory=list[Instruction])
     waiting: list[Datagram] = field(default_factory=list[Datagram])
     known: dict[Datagram, Datagram] = field(default_factory=dict[Datagram, Datagram])
+    bursts: dict[tuple[int, ...], list[Datagram]] = field(default_factory=dict[tuple[int, ...], list[Datagram]])
 
     @property
     def no_agent(self) -> Mapping[Address, int]:
@@ -580,7 +581,7 @@ class FakeAdvertSocket:
         taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
         if not self.waiting and self._call.is_set():
             self._call = trio.Event()
-        return taken
+        return self.bursts.setdefault(tuple(map(id, taken)), taken)
 
     def letter(self, payload: bytes, source: Address, destination: Address) -> Letter:
         return FakeLetter(payload, source, destination)

@@ -3,7 +3,8 @@
 Owns the structures of sendmmsg(2) and recvmmsg(2) as the C library has them, which Python does not offer. A message
 that is to be sent is prepared once, with address and ancillary data: the bytes of its `struct mmsghdr`, whose pointers
 lead to buffers that the `Letter` keeps alive. What is received is copied out of the `Mailbox` at once, so one serves
-all sockets of a thread.
+all sockets of a thread. Who hears the same burst again and again need not take it apart each time: the beginnings of
+all messages lie side by side there, so that one look tells (`Mailbox.imprint`).
 
 Sources: sendmmsg(2), recvmmsg(2), cmsg(3), bits/socket.h.
 """
@@ -55,8 +56,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
 _libc.recvmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
 
-SLOTS = 32
+SLOTS = 128
 """Messages that a mailbox takes in one system call."""
+
+_BEGINNING = 64
+"""Bytes of a message that lie beside those of the others: advertisements of a few addresses are no longer."""
 
 _NAME_SPACE, _CONTROL_SPACE = 32, 256  # a struct sockaddr_in6 has 28 bytes
 _DESCRIPTION = _NAME_SPACE + _CONTROL_SPACE
@@ -101,29 +105,32 @@ class Mailbox:
 
         Args:
             largest: bytes of a message; of what is longer the rest is lost.
-            gaps: parts of each message, from one byte up to another, that are left out of what is received: they
-                differ from one to the next and mean nothing.
+            gaps: parts of each message, from one byte up to another, near its beginning, that are left out of what is
+                received: they differ from one to the next and mean nothing.
             described: with the sender and the control messages of each.
         """
         self._described = described
         self._gap = sum(end - start for start, end in gaps)
-        self._starts = range(0, SLOTS * largest, largest)
-        self._beside = SLOTS * largest
-        self._memory = mmap.mmap(-1, self._beside + SLOTS * _DESCRIPTION)  # what is never written takes none
+        self._slot = _BEGINNING + (_DESCRIPTION if described else 0)
+        self._far, self._rest = SLOTS * self._slot, largest - _BEGINNING - self._gap  # where the others' rests are
+        self._memory = mmap.mmap(-1, self._far + SLOTS * self._rest)  # what is never written takes none
         self._begin = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
         self._waste = ctypes.create_string_buffer(max(self._gap, 1))
-        self._iovecs = [self._slices(start, largest, gaps) for start in self._starts]
+        self._iovecs = [self._slices(slot, gaps) for slot in range(SLOTS)]
         self._headers = (_Mmsghdr * SLOTS)(*(_Mmsghdr(self._header(slot), 0) for slot in range(SLOTS)))
         self._template = bytes(self._headers)
-        words = memoryview(self._headers).cast("B").cast("I")
-        self._lengths = words[_LENGTH // 4 :: ctypes.sizeof(_Mmsghdr) // 4]
+        self._bytes = memoryview(self._headers).cast("B")
+        self._lengths = self._bytes.cast("I")[_LENGTH // 4 :: ctypes.sizeof(_Mmsghdr) // 4]
 
-    def receive(self, descriptor: int, limit: int) -> list[Packet]:
-        """Take what has arrived, in its order, without waiting; nothing more was there where it is less than `SLOTS`.
+    def receive(self, descriptor: int, limit: int) -> int:
+        """Take in what has arrived, in its order, without waiting, in place of what is here.
 
         Args:
             descriptor: a socket.
             limit: at most so many.
+
+        Returns:
+            How many; where it is less than the limit and `SLOTS`, nothing more was there.
 
         Raises:
             BlockingIOError: nothing is there.
@@ -135,36 +142,49 @@ class Mailbox:
         if taken < 0:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))
-        memory, gap = self._memory, self._gap
-        pairs = zip(self._starts, self._lengths[:taken].tolist(), strict=False)
-        if not self._described:
-            return [(memory[start : start + length - gap], b"", b"") for start, length in pairs]
-        return [(memory[start : start + length], *self._description(n)) for n, (start, length) in enumerate(pairs)]
+        return taken
 
-    def _slices(self, start: int, largest: int, gaps: Sequence[tuple[int, int]]) -> ctypes.Array[_Iovec]:
-        """Where the parts of one message go: what is wanted without gaps, the rest into the waste."""
-        text, waste = self._begin + start, ctypes.addressof(self._waste)
+    def imprint(self, count: int) -> bytes:
+        """The first so many messages as one value: where it comes again, so do they; empty where one is too long."""
+        if max(self._lengths[:count].tolist()) > _BEGINNING + self._gap:
+            return b""
+        return self._bytes[: count * ctypes.sizeof(_Mmsghdr)].tobytes() + self._memory[: count * self._slot]
+
+    def packets(self, count: int) -> list[Packet]:
+        """The first so many messages."""
+        return [self._packet(slot, length) for slot, length in enumerate(self._lengths[:count].tolist())]
+
+    def _packet(self, slot: int, length: int) -> Packet:
+        memory, length, near = self._memory, length - self._gap, slot * self._slot
+        text = memory[near : near + min(length, _BEGINNING)]
+        if length > _BEGINNING:
+            far = self._far + slot * self._rest
+            text += memory[far : far + length - _BEGINNING]
+        if not self._described:
+            return text, b"", b""
+        header, name = self._headers[slot].header, near + _BEGINNING
+        control = name + _NAME_SPACE
+        return text, memory[name : name + header.name_length], memory[control : control + header.control_length]
+
+    def _slices(self, slot: int, gaps: Sequence[tuple[int, int]]) -> ctypes.Array[_Iovec]:
+        """Where the parts of one message go: what is wanted without gaps, what is not into the waste."""
+        near, far = self._begin + slot * self._slot, self._begin + self._far + slot * self._rest
+        end, waste = near + _BEGINNING, ctypes.addressof(self._waste)
         slices: list[_Iovec] = []
         at = 0
         for first, last in gaps:
-            slices += [_Iovec(text, first - at), _Iovec(waste, last - first)]
-            text, at = text + first - at, last
-        slices.append(_Iovec(text, largest - at))
+            slices += [_Iovec(near, first - at), _Iovec(waste, last - first)]
+            near, at = near + first - at, last
+        slices += [_Iovec(near, end - near), _Iovec(far, self._rest)]
         return (_Iovec * len(slices))(*slices)
 
     def _header(self, slot: int) -> _Msghdr:
         iovecs = self._iovecs[slot]
         if not self._described:
             return _Msghdr(None, 0, ctypes.addressof(iovecs), len(iovecs), None, 0, 0)
-        name = self._begin + self._beside + slot * _DESCRIPTION
+        name = self._begin + slot * self._slot + _BEGINNING
         control = name + _NAME_SPACE
         return _Msghdr(name, _NAME_SPACE, ctypes.addressof(iovecs), len(iovecs), control, _CONTROL_SPACE, 0)
-
-    def _description(self, slot: int) -> tuple[bytes, bytes]:
-        header = self._headers[slot].header
-        name = self._beside + slot * _DESCRIPTION
-        control = name + _NAME_SPACE
-        return self._memory[name : name + header.name_length], self._memory[control : control + header.control_length]
 
 
 def control_messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:

@@ -47,6 +47,7 @@ _BUFFER_FOR_THE_REST = 1 << 16  # what waits there is a sample
 _TC_PRIO_INTERACTIVE = 6  # first band of the default queueing; the highest without CAP_NET_ADMIN
 _ERRORS_AT_ONCE = 64
 _REMEMBERED = 1024  # packets; the same one comes again and again from each Active
+_REMEMBERED_BURSTS = 32  # of many Actives of one host, which speak together; up to 128 packets each
 
 _MAILBOXES = {family: stack.mailbox() for family, stack in STACKS.items()}  # emptied before the next one reads
 
@@ -83,6 +84,7 @@ class VrrpSocket:
         self._strangers = strangers
         self._peers: set[Address] = set()
         self._decoded: dict[Packet, Datagram] = {}
+        self._bursts: dict[bytes, list[Datagram]] = {}
         self.no_agent: dict[Address, int] = {}
         self.unreachable: dict[Address, int] = {}
         try:
@@ -154,25 +156,24 @@ class VrrpSocket:
             limit: at most so many datagrams, so that a flood cannot keep the event loop from its timers.
 
         Returns:
-            In order of arrival; empty where nothing (more) is there. What comes in twice is one object, so that the
-            caller can tell at a glance.
+            In order of arrival; empty where nothing (more) is there. What comes in twice is one object, each datagram
+            and a burst as a whole, so that the caller can tell at a glance.
         """
-        datagrams, decoded, left, told = list[Datagram](), self._decoded, limit, False
+        datagrams = list[Datagram]()
+        left, told = limit, False
         while left > 0:
             asked = min(left, SLOTS)
             try:
-                packets = self._mailbox.receive(self._socket.fileno(), asked)
+                count = self._mailbox.receive(self._socket.fileno(), asked)
             except BlockingIOError:
                 break
             except OSError:
                 left, told = left - 1, True
                 continue  # the error of an earlier packet, told here once; its details are in the error queue
-            for packet in packets:
-                datagram = decoded.get(packet) or self._decode(packet)
-                if datagram is not None:
-                    datagrams.append(datagram)
-            left -= len(packets)
-            if len(packets) < asked:
+            burst = self._burst(count)
+            datagrams = [*datagrams, *burst] if datagrams else burst
+            left -= count
+            if count < asked:
                 break
         if told or not datagrams:  # a send that failed may have told it: then nothing but the queue wakes us
             self._drain_errors()
@@ -220,6 +221,20 @@ class VrrpSocket:
         if self._socket.fileno() >= 0 and trio.lowlevel.in_trio_run():
             trio.lowlevel.notify_closing(self._socket)
         self._socket.close()
+
+    def _burst(self, count: int) -> list[Datagram]:
+        """What the mailbox has."""
+        imprint = self._mailbox.imprint(count)
+        burst = self._bursts.get(imprint)
+        if burst is None:
+            packets, decoded = self._mailbox.packets(count), self._decoded
+            found = (decoded.get(packet) or self._decode(packet) for packet in packets)
+            burst = [datagram for datagram in found if datagram is not None]
+            if len(self._bursts) >= _REMEMBERED_BURSTS:
+                self._bursts.clear()
+            if imprint:
+                self._bursts[imprint] = burst
+        return burst
 
     def _decode(self, packet: Packet) -> Datagram | None:
         datagram = self._stack.datagram(packet, self._ifindex)

@@ -8,8 +8,9 @@ A flood must not keep the loop from its timers. What comes in by the first socke
 it is read in bounded rounds, and after one with a forgery in it the port takes a breath before the next wait, so that
 being woken does not cost more than reading. Where many virtual routers speak in bursts it waits before it reads, so
 that one that begins comes in whole; never behind a round that was full, for a queue must not overflow. An advertisement
-that a router believed, and that comes again byte for byte, is not judged again. What comes in by the second socket was
-sent by strangers or by mistake: of that a sample is looked at, and the kernel throws the rest away.
+that a router believed, and that comes again byte for byte, is not judged again, and a burst of such ones is known as a
+whole. What comes in by the second socket was sent by strangers or by mistake: of that a sample is looked at, and the
+kernel throws the rest away.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ from vrrpd.runtime.lateness import Punctuality
 AT_ONCE = 128
 """Datagrams of one round, two milliseconds of work."""
 BREATH, LONGEST_BREATH = MS, 10 * MS
+BURSTS = 32
+"""So many are known as a whole."""
+
 ROUNDS = 16
 """So many rounds empty a full queue."""
 
@@ -110,6 +114,7 @@ class Port:
         self._breath = BREATH
         self._returned = False  # somebody who posts waits to hear that it could be sent
         self._routers: dict[int, _Behind] = {}
+        self._bursts: dict[int, tuple[Sequence[Datagram], Sequence[Renewal]]] = {}  # by the identity of the first
 
     def __contains__(self, vrid: int) -> bool:
         return vrid in self._routers
@@ -210,8 +215,9 @@ class Port:
 
     def _hand_over(self, datagrams: Sequence[Datagram]) -> bool:
         """Give each to its router; True where all of them were believed."""
-        believed, now = 0, self._now()
-        for datagram in datagrams:
+        now = self._now()
+        believed = again = self._note(datagrams, now)
+        for datagram in datagrams[again:]:
             behind = self._routers.get(vrid_of(datagram) or 0)
             if behind is None:
                 self._count(datagram)
@@ -220,10 +226,31 @@ class Port:
             elif behind.take(datagram):
                 behind.believed, behind.renewal = datagram, behind.renews()
                 believed += 1
+        if again < believed == len(datagrams):
+            self._know(datagrams)
         return believed == len(datagrams)
+
+    def _note(self, datagrams: Sequence[Datagram], now: int) -> int:
+        """Where this burst is known, take it as before; how many of it, from the first on, that was good for."""
+        _, renewals = self._bursts.get(id(datagrams), (datagrams, ()))
+        for count, renewal in enumerate(renewals):
+            if not renewal.note(now):
+                return count
+        return len(renewals)
+
+    def _know(self, datagrams: Sequence[Datagram]) -> None:
+        """Each of them was believed: where this burst comes again as a whole, it is only noted."""
+        behind = [self._routers.get(vrid_of(datagram) or 0) for datagram in datagrams]
+        pairs = zip(datagrams, behind, strict=True)
+        renewals = [each.renewal for datagram, each in pairs if each and each.believed is datagram and each.renewal]
+        if len(renewals) == len(datagrams):
+            if len(self._bursts) >= BURSTS:
+                self._bursts.clear()
+            self._bursts[id(datagrams)] = datagrams, renewals
 
     def judge_anew(self) -> None:
         """The host has changed: what was believed need not be any more."""
+        self._bursts.clear()
         for behind in self._routers.values():
             behind.believed = None
 
