@@ -22,7 +22,7 @@ T = TypeVar("T")
 METERS: Mapping[str, tuple[Callable[[], AbstractContextManager[Count]], int]] = {
     "calls": (calls, 10),
     "bytecode": (operations, 10),
-    "blocks": (blocks_made, 1),  # which takes its time
+    "blocks": (blocks_made, 4),  # which takes its time; some work is done once in an Active_Down_Interval
 }
 """What is counted, and for how many intervals; ten of them are a second, with all that is due once in one."""
 

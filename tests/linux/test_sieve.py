@@ -11,6 +11,7 @@ from ipaddress import ip_address
 import pytest
 import trio
 
+from vrrpd.linux.sieve import Hears
 from vrrpd.linux.sockets import VrrpSocket
 from vrrpd.proto.outline import outline
 from vrrpd.proto.packet import GROUPS, Advertisement, Dialect, encode
@@ -32,10 +33,10 @@ ENDS: dict[Family, tuple[Address, Address]] = {
 def open_socket(inside: Inside) -> Iterator[Open]:
     with ExitStack() as stack:
 
-        def make(side: str, family: Family, *, strangers: bool = False) -> VrrpSocket:
+        def make(side: str, family: Family, *, hears: Hears = Hears.ADVERTS) -> VrrpSocket:
             with inside(side):
                 index = socket.if_nametoindex("eth0")
-                made = VrrpSocket(family, "eth0", index, multicast=True, strangers=strangers)
+                made = VrrpSocket(family, "eth0", index, multicast=True, hears=hears)
             stack.callback(made.close)
             return made
 
@@ -69,7 +70,7 @@ async def heard(receiver: VrrpSocket, number: int) -> list[bytes]:
 async def test_good_and_bad_part_ways(open_socket: Open, family: Family, unicast: bool) -> None:
     settings = router(family, unicast=unicast)
     left = open_socket("left", family)
-    right, strangers = open_socket("right", family), open_socket("right", family, strangers=True)
+    right, strangers = open_socket("right", family), open_socket("right", family, hears=Hears.STRANGERS)
     for each in (strangers, right):
         each.expect(outline(family, [settings]))
     source, destination = ENDS[family]
@@ -97,7 +98,7 @@ async def test_good_and_bad_part_ways(open_socket: Open, family: Family, unicast
 async def test_a_sender_that_is_no_peer_is_a_stranger_until_it_is_one(open_socket: Open, family: Family) -> None:
     settings = router(family, unicast=True)
     left = open_socket("left", family)
-    right, strangers = open_socket("right", family), open_socket("right", family, strangers=True)
+    right, strangers = open_socket("right", family), open_socket("right", family, hears=Hears.STRANGERS)
     source, destination = ENDS[family]
     good = said(settings, destination)
     for peers in ((destination,), (destination, source)):
@@ -111,7 +112,7 @@ async def test_a_sender_that_is_no_peer_is_a_stranger_until_it_is_one(open_socke
 async def test_a_flood_of_strangers_takes_no_room_of_what_peers_say(open_socket: Open) -> None:
     settings = router(Family.IPV4, unicast=True)
     left = open_socket("left", Family.IPV4)
-    right, strangers = open_socket("right", Family.IPV4), open_socket("right", Family.IPV4, strangers=True)
+    right, strangers = open_socket("right", Family.IPV4), open_socket("right", Family.IPV4, hears=Hears.STRANGERS)
     for each in (strangers, right):
         each.expect(outline(Family.IPV4, [settings]))
     source, destination = ENDS[Family.IPV4]

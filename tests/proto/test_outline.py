@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.linux.bpf import passes
 from tests.proto.builders import DEFAULT, DEFAULT6, LOWER, ME, ME6, MULTICAST, MULTICAST6, V2, advert, datagram
-from vrrpd.linux.sieve import sieve
+from vrrpd.linux.sieve import Hears, sieve
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.outline import MOST_SOURCES, outline
 from vrrpd.proto.packet import GROUPS, Dialect, encode
@@ -51,7 +51,7 @@ def test_what_is_accepted_passes_whatever_else_the_socket_is_for(chosen: list[Se
     expected = outline(chosen[0].family, chosen)
     options = bytes(4 * data.draw(st.integers(0, 3)))
     assert passes(sieve(expected), one, options) or not accepted
-    assert passes(sieve(expected), one, options) != passes(sieve(expected, rest=True), one, options)
+    assert passes(sieve(expected), one, options) != passes(sieve(expected, Hears.STRANGERS), one, options)
 
 
 @pytest.mark.parametrize("settings", KINDS)
@@ -80,7 +80,7 @@ def test_what_no_peer_can_have_sent_goes_to_the_strangers(settings: Settings, wh
     forged = FORGERIES[what](heard(settings))
     expected = outline(settings.family, [settings])
     assert not passes(sieve(expected), forged)
-    assert passes(sieve(expected, rest=True), forged)
+    assert passes(sieve(expected, Hears.STRANGERS), forged)
 
 
 def test_anybody_may_speak_in_multicast_but_only_to_the_group() -> None:

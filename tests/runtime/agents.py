@@ -89,7 +89,7 @@ class Agent:
     def kill(self) -> None:
         """The process ends at once; what the kernel has stays."""
         self.scope.cancel()
-        for socket in self.host.adverts + self.host.strangers:
+        for socket in self.host.adverts + self.host.others:
             socket.closed = True
 
     async def stop(self) -> None:

@@ -40,7 +40,7 @@ from vrrpd.linux.netlink import (
 from vrrpd.linux.netlink.messages import RTM_NEWADDR, decode_address
 from vrrpd.linux.packet_socket import Instruction
 from vrrpd.linux.send_error import SendError
-from vrrpd.linux.sieve import sieve
+from vrrpd.linux.sieve import Hears, sieve
 from vrrpd.linux.sysctl import SysctlError
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.outline import Outline
@@ -117,11 +117,12 @@ class Host:
         self.real_time = True
         self.clock_error = 0
         self.adverts: list[FakeAdvertSocket] = []
-        self.strangers: list[FakeAdvertSocket] = []
+        self.others: list[FakeAdvertSocket] = []
         self.frames: list[FakeFrameSocket] = []
         self.listeners: list[FakeListener] = []
         self.claims: list[FakeClaimListener] = []
         self.no_agent: dict[Address, int] = {}
+        self.number = len(lan.hosts) + 1
         self.events = FakeEvents(self)
         self.clock = FakeClock(self)
         self.guardian = FakeGuardian(self)
@@ -130,7 +131,6 @@ class Host:
         self._frozen = trio.Event()
         self._frozen.set()
         self._loop = threading.get_ident()
-        self._number = len(lan.hosts) + 1
         self._next_index = 2
         lan.hosts[name] = self
 
@@ -139,7 +139,7 @@ class Host:
     def plug(self, interface: str, *addresses: str, up: bool = True, running: bool = True) -> Link:
         """A network card appears, with addresses; the same name again gets a new index."""
         index, self._next_index = self._next_index, self._next_index + 1
-        mac = bytes([2, 0, 0, 0, self._number, index])
+        mac = bytes([2, 0, 0, 0, self.number, index])
         link = Link(interface, index, up, running, noarp=False, mac=mac, mtu=1500, loopback=False)
         self.links[index] = link
         self.events.emit(LinkChanged(link))
@@ -153,7 +153,7 @@ class Host:
         for key in [key for key in self.addresses if key[0] == link.index]:
             self.remove_by(key, KERNEL)
         del self.links[link.index]
-        for socket in self.adverts + self.strangers:
+        for socket in self.adverts + self.others:
             socket.orphaned |= socket.index == link.index
         self.events.emit(LinkGone(link))
 
@@ -238,7 +238,7 @@ class Host:
     def take(self, interface: str, datagram: Datagram) -> None:
         """A datagram arrives."""
         meant = datagram.destination.is_multicast or datagram.destination in self.answers_for(interface)
-        for socket in self.adverts + self.strangers:
+        for socket in self.adverts + self.others:
             if meant and not socket.closed and not socket.orphaned and socket.interface == interface:
                 socket.put(datagram)
 
@@ -267,7 +267,8 @@ class Host:
             commands=FakeCommands(self),
             events=self.events,
             advert_socket=lambda family, name, index: FakeAdvertSocket(self, family, name, index),
-            stranger_socket=lambda family, name, index: FakeAdvertSocket(self, family, name, index, strangers=True),
+            stranger_socket=lambda family, name, index: FakeAdvertSocket(self, family, name, index, Hears.STRANGERS),
+            farewell_socket=lambda family, name, index: FakeAdvertSocket(self, family, name, index, Hears.FAREWELLS),
             frame_socket=lambda name: FakeFrameSocket(self, name),
             answer_listener=lambda family, name: FakeListener(self, family, name),
             claim_listener=lambda form, name: FakeClaimListener(self, form, name),
@@ -345,11 +346,11 @@ class FakeWorker:
 
 
 class FakeClock:
-    """The one timer, on trio's mocked clock; its zero point is not that of the other hosts."""
+    """A timer of a host, on trio's mocked clock; its zero point is not that of the other hosts."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._offset = (len(host.lan.hosts) + 1) * 1_000_000 * SECOND
+        self._offset = host.number * 1_000_000 * SECOND
         self._deadline: int | None = None
         self._armed = trio.Event()
         self._closed = False
@@ -541,9 +542,9 @@ class FakeAdvertSocket:
     family: Family
     interface: str
     index: int
+    hears: Hears = Hears.ADVERTS
     closed: bool = False
     orphaned: bool = False
-    strangers: bool = False
     program: list[Instruction] = field(default_factory=list[Instruction])
     waiting: list[Datagram] = field(default_factory=list[Datagram])
     known: dict[Datagram, Datagram] = field(default_factory=dict[Datagram, Datagram])
@@ -557,10 +558,10 @@ class FakeAdvertSocket:
         if self.host.no_sockets or self.index not in self.host.links:
             raise VrrpdError(f"cannot open the {self.family} VRRP socket on {self.interface}")
         self._call = trio.Event()
-        (self.host.strangers if self.strangers else self.host.adverts).append(self)
+        (self.host.adverts if self.hears is Hears.ADVERTS else self.host.others).append(self)
 
     def expect(self, expected: Outline) -> None:
-        self.program = sieve(expected, rest=self.strangers)
+        self.program = sieve(expected, self.hears)
 
     def put(self, datagram: Datagram) -> None:
         if family_of(datagram.source) is self.family and (not self.program or passes(self.program, datagram)):

@@ -68,8 +68,9 @@ async def test_what_the_system_call_takes_counts(lan: Lan, monkeypatch: pytest.M
         return []
 
     monkeypatch.setattr(lb1.host.adverts[0], "send", send)
-    parts = member.port.family, member.port.link, lb1.host.adverts[0], lb1.host.strangers[0]
-    port = Port(*parts, lambda: time, lb1.host.clock, lambda _, now: left.append(now))
+    (socket,), (strangers, farewells) = lb1.host.adverts, lb1.host.others
+    sockets = member.port.family, member.port.link, socket, strangers, farewells
+    port = Port(*sockets, lambda: time, lb1.host.clock, lambda _, now: left.append(now))
     port.post([], lambda _: None, member.punctuality, returned=False)
     port.flush()
     assert left == [3 * MS]

@@ -2,7 +2,8 @@
 
 Owns the translation of an `Outline` into classic BPF. One socket of an interface takes what fits the outline, a second
 one the rest: a flood of strangers fills the queue of the second alone, and the advertisements of peers never wait, nor
-are lost, behind it. What fits may still be forged; what does not fit never was an advertisement for us.
+are lost, behind it. What fits may still be forged; what does not fit never was an advertisement for us. A third socket
+takes priority 0 of what fits, once more.
 
 The instructions, for a packet that begins at its IP header (IPv4) or behind all headers (IPv6, whose header is read at
 an offset of its own):
@@ -10,6 +11,7 @@ an offset of its own):
     X = length of the IP header         at least 8 bytes follow
     TTL at least ...                    multicast or not
     first byte: version and type        VRID: one of ...
+    priority: 0                         (for farewells)
     length: 8 + size x count            (version 2: 8 more; signed: 28 more)
     source: one of ...                  then keep; any other way out: drop; or both the other way round
 
@@ -23,6 +25,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
+from enum import Enum, auto
 
 from vrrpd.linux.packet_socket import JUMP_IF_EQUAL, RETURN, Instruction
 from vrrpd.proto.outline import Outline
@@ -40,12 +43,26 @@ _KEEP, _DROP = (RETURN, 0, 0, 0xFFFFFFFF), (RETURN, 0, 0, 0)
 _TO_REJECT = (_JUMP, 0, 0, 0xFFFFFFFF)  # where that is, is known at the end
 
 
-def sieve(expected: Outline, *, rest: bool = False) -> list[Instruction]:
+class Hears(Enum):
+    """What a raw socket is for.
+
+    Attributes:
+        ADVERTS: what may be believed.
+        STRANGERS: everything else.
+        FAREWELLS: priority 0, of what may be believed.
+    """
+
+    ADVERTS = auto()
+    STRANGERS = auto()
+    FAREWELLS = auto()
+
+
+def sieve(expected: Outline, hears: Hears = Hears.ADVERTS) -> list[Instruction]:
     """The filter of a raw socket.
 
     Args:
         expected: what may be believed.
-        rest: let through what does not fit, in place of what does.
+        hears: what is let through.
     """
     ipv4 = expected.family is Family.IPV4
     header = 0 if ipv4 else _IPV6_HEADER
@@ -63,6 +80,7 @@ def sieve(expected: Outline, *, rest: bool = False) -> list[Instruction]:
         *_one_of(version << 4 | ADVERTISEMENT for version in expected.versions),
         (_LOAD_BYTE_AT_X, 0, 0, 1),
         *_within(expected.vrids),
+        *([(_LOAD_BYTE_AT_X, 0, 0, 2), *_one_of([0])] if hears is Hears.FAREWELLS else []),
         (_LOAD_BYTE_AT_X, 0, 0, 3),
         (_MULTIPLY, 0, 0, 4 if ipv4 else 16),
         (_ADD_X, 0, 0, 0),
@@ -73,7 +91,7 @@ def sieve(expected: Outline, *, rest: bool = False) -> list[Instruction]:
     ]
     if expected.sources is not None:
         code += _one_address(expected.sources, header + (12 if ipv4 else 8))
-    code += [_DROP, _KEEP] if rest else [_KEEP, _DROP]
+    code += [_DROP, _KEEP] if hears is Hears.STRANGERS else [_KEEP, _DROP]
     end = len(code) - 1
     return [(_JUMP, 0, 0, end - at - 1) if each is _TO_REJECT else each for at, each in enumerate(code)]
 

@@ -1,7 +1,7 @@
-"""The raw sockets that VRRP travels on: two for each interface and family, shared by all virtual routers there.
+"""The raw sockets that VRRP travels on: three for each interface and family, shared by all virtual routers there.
 
-One sends, and hears what may be believed; the other hears the rest, so that a flood of strangers delays nobody else
-(`sieve` has what tells them apart).
+One sends, and hears what may be believed; another hears the rest, so that a flood of strangers delays nobody else; the
+third hears farewells, which must not wait (`sieve` has what tells them apart).
 
 Owns IP protocol 112 on one interface: socket options, the group's membership, the source address of what is sent,
 and the facts around what is received (sender, destination, hop limit, interface). It judges nothing: a datagram goes
@@ -33,7 +33,7 @@ from vrrpd.linux.families import ANCILLARY_SPACE, PROTOCOL, STACKS
 from vrrpd.linux.letters import SLOTS, Letter, Packet, send_some
 from vrrpd.linux.packet_socket import attach
 from vrrpd.linux.send_error import SendError, send_error
-from vrrpd.linux.sieve import sieve
+from vrrpd.linux.sieve import Hears, sieve
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.outline import Outline
 from vrrpd.proto.settings import Address, Family
@@ -43,7 +43,7 @@ _SO_RCVBUFFORCE = 33
 _SO_BINDTOIFINDEX = 62
 
 _BUFFER = 1 << 20  # about 1,300 adverts, several seconds of a busy link's
-_BUFFER_FOR_THE_REST = 1 << 16  # what waits there is a sample
+_SMALL_BUFFER = 1 << 16  # what waits there is a sample
 _TC_PRIO_INTERACTIVE = 6  # first band of the default queueing; the highest without CAP_NET_ADMIN
 _ERRORS_AT_ONCE = 64
 _REMEMBERED = 1024  # packets; the same one comes again and again from each Active
@@ -61,7 +61,7 @@ class VrrpSocket:
     """
 
     def __init__(
-        self, family: Family, interface: str, ifindex: int, *, multicast: bool, strangers: bool = False
+        self, family: Family, interface: str, ifindex: int, *, multicast: bool, hears: Hears = Hears.ADVERTS
     ) -> None:
         """Open the socket.
 
@@ -70,7 +70,7 @@ class VrrpSocket:
             interface: name of the interface, for messages.
             ifindex: its number; the socket hears nothing any more once an interface of that number is gone.
             multicast: become a member of the VRRP group at once.
-            strangers: hear, once it was told what to expect, everything else.
+            hears: what, once it was told what to expect.
 
         Raises:
             VrrpdError: CAP_NET_RAW is missing, the interface is not there, or the family is switched off.
@@ -81,7 +81,7 @@ class VrrpSocket:
         self._stack = STACKS[family]
         self._mailbox = _MAILBOXES[family]
         self._member = False
-        self._strangers = strangers
+        self._hears = hears
         self._peers: set[Address] = set()
         self._decoded: dict[Packet, Datagram] = {}
         self._bursts: dict[bytes, list[Datagram]] = {}
@@ -107,7 +107,7 @@ class VrrpSocket:
         # interface by now, and then the number is refused, instead of a socket that hears nothing.
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX, self._ifindex)
         self._forget_others()
-        size = _BUFFER_FOR_THE_REST if self._strangers else _BUFFER
+        size = _BUFFER if self._hears is Hears.ADVERTS else _SMALL_BUFFER
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
         except PermissionError:  # CAP_NET_RAW without CAP_NET_ADMIN: as much as net.core.rmem_max allows
@@ -142,8 +142,8 @@ class VrrpSocket:
                 raise
 
     def expect(self, expected: Outline) -> None:
-        """From now on hear only what fits an outline; the socket for the strangers: only what does not."""
-        attach(self._socket, sieve(expected, rest=self._strangers))
+        """From now on hear, of what fits an outline and what does not, the part that this socket is for."""
+        attach(self._socket, sieve(expected, self._hears))
 
     async def wait_readable(self) -> None:
         """Return once `receive` has something to do."""

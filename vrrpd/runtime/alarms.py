@@ -83,6 +83,9 @@ class Alarms:
     def __iter__(self) -> Iterator[Alarm]:
         return iter(self._raised.values())
 
+    def __bool__(self) -> bool:
+        return bool(self._raised)
+
     def __contains__(self, code: Code) -> bool:
         return code in self._raised
 
@@ -98,8 +101,6 @@ class Alarms:
 
     def fade(self, now: int) -> bool:
         """Clear what has not been seen for a minute. Returns whether anything changed."""
-        if not self._raised:
-            return False
         faded = [a.code for a in self if a.seen is not None and now - a.seen > FADES_AFTER]
         return sum(self._clear(code) for code in faded) > 0
 

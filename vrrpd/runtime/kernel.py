@@ -20,6 +20,7 @@ from vrrpd.linux.netlink import Event, Events, KernelRoute, Netlink, Snapshot
 from vrrpd.linux.real_time import has_real_time
 from vrrpd.linux.requester import requester
 from vrrpd.linux.send_error import SendError
+from vrrpd.linux.sieve import Hears
 from vrrpd.linux.sockets import VrrpSocket
 from vrrpd.linux.timer import Clock, TimerFd
 from vrrpd.proto.auth import Seal
@@ -39,7 +40,7 @@ class HearingSocket(Protocol):
         ...
 
     def expect(self, expected: Outline) -> None:
-        """From now on hear what fits, or, where it is the one for strangers, what does not."""
+        """From now on hear, of what fits and what does not, the part that it is for."""
         ...
 
     async def wait_readable(self) -> None:
@@ -245,6 +246,7 @@ class Kernel:
     events: KernelEvents
     advert_socket: Callable[[Family, str, int], AdvertSocket]
     stranger_socket: Callable[[Family, str, int], HearingSocket]
+    farewell_socket: Callable[[Family, str, int], HearingSocket]
     frame_socket: Callable[[str], FrameSocket]
     answer_listener: Callable[[Family, str], AnswerListener]
     claim_listener: Callable[[claims.Form, str], ClaimListener]
@@ -271,7 +273,8 @@ def this_machine(guardian: Guardian, worker: Worker) -> Kernel:
         events=Events(commands.port),
         # Also in unicast a member of the group: somebody else's VRID is seen before it does harm.
         advert_socket=partial(VrrpSocket, multicast=True),
-        stranger_socket=partial(VrrpSocket, multicast=True, strangers=True),
+        stranger_socket=partial(VrrpSocket, multicast=True, hears=Hears.STRANGERS),
+        farewell_socket=partial(VrrpSocket, multicast=True, hears=Hears.FAREWELLS),
         frame_socket=PacketSocket,
         answer_listener=Listener,
         claim_listener=claims.ClaimListener,

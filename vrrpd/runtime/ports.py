@@ -9,8 +9,11 @@ it is read in bounded rounds, and after one with a forgery in it the port takes 
 being woken does not cost more than reading. Where many virtual routers speak in bursts it waits before it reads, so
 that one that begins comes in whole; never behind a round that was full, for a queue must not overflow. An advertisement
 that a router believed, and that comes again byte for byte, is not judged again, and a burst of such ones is known as a
-whole. What comes in by the second socket was sent by strangers or by mistake: of that a sample is looked at, and the
-kernel throws the rest away.
+whole (`bursts`). While nothing but known bursts is to be expected, all virtual routers are Backups that hear their
+Active, for whom there is one message that cannot wait: priority 0. A third socket hears it, too, and wakes the reader.
+
+What comes in by the second socket was sent by strangers or by mistake: of that a sample is looked at, and the kernel
+throws the rest away.
 """
 
 from __future__ import annotations
@@ -31,17 +34,15 @@ from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.outline import outline
 from vrrpd.proto.renewal import Renewal
 from vrrpd.proto.settings import Family, Settings
-from vrrpd.proto.timers import MS
+from vrrpd.proto.timers import MS, SECOND
 from vrrpd.proto.validate import Drop, Reason, validate, vrid_of
+from vrrpd.runtime.bursts import Bursts
 from vrrpd.runtime.kernel import AdvertSocket, Clock, HearingSocket, Kernel
 from vrrpd.runtime.lateness import Punctuality
 
 AT_ONCE = 128
 """Datagrams of one round, two milliseconds of work."""
 BREATH, LONGEST_BREATH = MS, 10 * MS
-BURSTS = 32
-"""So many are known as a whole."""
-
 ROUNDS = 16
 """So many rounds empty a full queue."""
 
@@ -87,6 +88,7 @@ class Port:
         link: the interface.
         socket: sends, and hears what may be believed.
         strangers: hears the rest.
+        farewells: hears priority 0 of what may be believed, which the first one hears as well.
         dropped: datagrams that no router here could be asked about, by reason.
         closed: True once its last router has left.
     """
@@ -97,6 +99,7 @@ class Port:
         link: Link,
         socket: AdvertSocket,
         strangers: HearingSocket,
+        farewells: HearingSocket,
         now: Callable[[], int],
         alarm: Clock,
         left: Left,
@@ -105,16 +108,17 @@ class Port:
         self.link = link
         self.socket = socket
         self.strangers = strangers
+        self.farewells = farewells
         self.dropped = Counter[Reason]()
         self.closed = False
         self._now = now
         self._alarm = alarm
         self._left = left
         self._outbox: list[tuple[Sequence[Letter], Sent, Punctuality]] = []
-        self._breath = BREATH
+        self._breath, self._interval = BREATH, 0
         self._returned = False  # somebody who posts waits to hear that it could be sent
         self._routers: dict[int, _Behind] = {}
-        self._bursts: dict[int, tuple[Sequence[Datagram], Sequence[Renewal]]] = {}  # by the identity of the first
+        self._bursts = Bursts()
 
     def __contains__(self, vrid: int) -> bool:
         return vrid in self._routers
@@ -122,8 +126,8 @@ class Port:
     def add(self, settings: Settings, take: Take, renews: Renews) -> None:
         """One more virtual router."""
         self._routers[settings.vrid] = _Behind(settings, take, renews)
-        shortest = min(each.settings.interval for each in self._routers.values())
-        self._breath = max(BREATH, min(shortest // 100, LONGEST_BREATH))
+        self._interval = min(each.settings.interval for each in self._routers.values())
+        self._breath = max(BREATH, min(self._interval // 100, LONGEST_BREATH))
         if len(self._routers) == 1:
             self._expect()
         else:
@@ -138,6 +142,7 @@ class Port:
     def close(self) -> None:
         """No router is left."""
         self.closed = True
+        self.farewells.close()
         self.strangers.close()
         self.socket.close()
         self._alarm.close()
@@ -150,14 +155,21 @@ class Port:
         """
         full = False
         while not self.closed:  # its last router may leave between the wake-up and here, or while it reads
-            await self.socket.wait_readable()
-            if len(self._routers) > MANY and not full:
-                await self._breathe(self._breath)
+            await self._wait(together=len(self._routers) > MANY and not full)
             awake()
             datagrams = self.socket.receive(AT_ONCE)
             full = len(datagrams) == AT_ONCE  # and there may be a flood behind it
             if not self._hand_over(datagrams) and not self.closed:
                 await self._breathe(BREATH)
+
+    async def heed(self, awake: Callable[[], None]) -> None:
+        """Wake the reader when an Active says that it leaves; arguments as for `run`."""
+        while not self.closed:
+            await self.farewells.wait_readable()
+            awake()
+            self.farewells.receive(AT_ONCE)
+            self._alarm.arm(self._alarm.now())
+            await trio.sleep(BREATH / SECOND)
 
     async def overhear(self, awake: Callable[[], None]) -> None:
         """Hand over a sample of what strangers send; arguments as for `run`."""
@@ -167,9 +179,22 @@ class Port:
             self._hand_over(self.strangers.receive(STRANGERS_AT_ONCE))
             await trio.sleep(STRANGERS_EVERY_S)
 
+    async def _wait(self, *, together: bool) -> None:
+        """Until there is something to read; `together`: all of a burst."""
+        following = self._bursts.following(self._now(), len(self._routers)) if together else None
+        if following is not None:
+            await self._sleep(following)
+            return
+        await self.socket.wait_readable()
+        if together:
+            await self._breathe(self._breath)
+
     async def _breathe(self, length: int) -> None:
         """Let come in what comes within this time, nanoseconds."""
-        self._alarm.arm(self._alarm.now() + length)
+        await self._sleep(self._now() + length)
+
+    async def _sleep(self, until: int) -> None:
+        self._alarm.arm(until)
         await self._alarm.wait()
 
     def post(self, letters: Sequence[Letter], sent: Sent, punctuality: Punctuality, *, returned: bool) -> None:
@@ -216,7 +241,7 @@ class Port:
     def _hand_over(self, datagrams: Sequence[Datagram]) -> bool:
         """Give each to its router; True where all of them were believed."""
         now = self._now()
-        believed = again = self._note(datagrams, now)
+        believed = again = self._bursts.note(datagrams, now, self._interval)
         for datagram in datagrams[again:]:
             behind = self._routers.get(vrid_of(datagram) or 0)
             if behind is None:
@@ -230,27 +255,17 @@ class Port:
             self._know(datagrams)
         return believed == len(datagrams)
 
-    def _note(self, datagrams: Sequence[Datagram], now: int) -> int:
-        """Where this burst is known, take it as before; how many of it, from the first on, that was good for."""
-        _, renewals = self._bursts.get(id(datagrams), (datagrams, ()))
-        for count, renewal in enumerate(renewals):
-            if not renewal.note(now):
-                return count
-        return len(renewals)
-
     def _know(self, datagrams: Sequence[Datagram]) -> None:
-        """Each of them was believed: where this burst comes again as a whole, it is only noted."""
+        """Each of them was believed: where all of them come again, they are only noted."""
         behind = [self._routers.get(vrid_of(datagram) or 0) for datagram in datagrams]
         pairs = zip(datagrams, behind, strict=True)
         renewals = [each.renewal for datagram, each in pairs if each and each.believed is datagram and each.renewal]
         if len(renewals) == len(datagrams):
-            if len(self._bursts) >= BURSTS:
-                self._bursts.clear()
-            self._bursts[id(datagrams)] = datagrams, renewals
+            self._bursts.know(datagrams, renewals)
 
     def judge_anew(self) -> None:
         """The host has changed: what was believed need not be any more."""
-        self._bursts.clear()
+        self._bursts.forget()
         for behind in self._routers.values():
             behind.believed = None
 
@@ -264,12 +279,13 @@ class Port:
         trio.lowlevel.current_trio_token().run_sync_soon(self._expect, idempotent=True)
 
     def _expect(self) -> None:
-        """Tell both sockets what to expect; first the one that is to hear less, so that nothing is heard twice."""
+        """Tell the sockets what to expect; first the one that is to hear less, so that nothing is heard twice."""
         if self.closed:
             return
         expected = outline(self.family, [each.settings for each in self._routers.values()])
         self.strangers.expect(expected)
         self.socket.expect(expected)
+        self.farewells.expect(expected)
 
 
 class Ports:
@@ -317,8 +333,11 @@ class Ports:
         with ExitStack() as opened:
             strangers = self._kernel.stranger_socket(family, link.name, link.index)
             opened.callback(strangers.close)
+            farewells = self._kernel.farewell_socket(family, link.name, link.index)
+            opened.callback(farewells.close)
             socket = self._kernel.advert_socket(family, link.name, link.index)
             opened.callback(socket.close)
-            port = Port(family, link, socket, strangers, self._kernel.clock.now, self._kernel.alarm(), self._left)
+            now, alarm = self._kernel.clock.now, self._kernel.alarm()
+            port = Port(family, link, socket, strangers, farewells, now, alarm, self._left)
             opened.pop_all()
         return port

@@ -77,6 +77,11 @@ class Remarks:
             text = f"VRID {settings.vrid}: {drop.detail}"
             self._warn(Code.REFUSED_ADVERT, f"{text}; {mend}" if mend else text, now)
 
+    @property
+    def pending(self) -> bool:
+        """True while `sum_up` may have something to say, now or later."""
+        return bool(self._repeats)
+
     def sum_up(self, now: int) -> None:
         """Say how much was not said; asked for every second."""
         for each in self._repeats.sums(now):

@@ -53,6 +53,9 @@ class Repeats:
     def __init__(self) -> None:
         self._reasons: dict[str, dict[Hashable, _Kind]] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._reasons)
+
     def is_new(self, reason: str, source: Hashable, now: int, *, listed: bool = False) -> bool:
         """Take note of one occurrence; True where it is worth a line.
 
@@ -83,4 +86,5 @@ class Repeats:
                     del sources[source]
                     if kind.more:
                         found.append(Sum(reason, source, kind.more))
+        self._reasons = {reason: sources for reason, sources in self._reasons.items() if sources}
         return found

@@ -65,6 +65,7 @@ class Router:
             [each.settings for each in spec.members],
             {address: name for each in spec.members for address, name in each.names.items()},
         )
+        self._timed = self.group if len(self.members) > 1 else self.group.members[0]  # who knows, without detours
         self._log = logging.getLogger(f"vrrpd.{spec.name}")
         self.alarms = Alarms(self._log.warning)
         self.fault: str | None = None
@@ -90,7 +91,7 @@ class Router:
     @property
     def deadline(self) -> int | None:
         """When `tick` is due, nanoseconds."""
-        following = self.group.deadline
+        following = self._timed.deadline
         if not self._held_down:
             return following
         until = self.health.hold_down.until
@@ -305,20 +306,22 @@ class Router:
 
     def look_around(self) -> None:
         """Once a second: is anything over? Who else has our addresses, which are missing, which peers have no agent?"""
+        suspicious = [(index, witness) for index, witness in enumerate(self._witnesses) if witness.suspects]
+        if not (suspicious or self.alarms or self.remarks.pending or self.fault):
+            return  # as it nearly always is, and there may be thousands
         now = self._services.now()
         self.alarms.fade(now)
         self.remarks.sum_up(now)
         if self.fault is not None:
             self.refresh()
+        for index, member in enumerate(self.members if Code.ADDRESS_FAILED in self.alarms else ()):
+            failed = [o.place for o in member.outcomes.values() if o.standing is Standing.FAILED]
+            self._services.addresses.hold(failed, partial(self._settled, index))
         absent = list[str]()
-        for index, (member, witness) in enumerate(zip(self.members, self._witnesses, strict=True)):
-            if Code.ADDRESS_FAILED in self.alarms:
-                failed = [o.place for o in member.outcomes.values() if o.standing is Standing.FAILED]
-                self._services.addresses.hold(failed, partial(self._settled, index))
-            if witness.suspects:
-                absent += witness.absent(self.group.members[index], now)
-                if witness.second_holders(self.group.members[index], now):
-                    self._announce(index)
+        for index, witness in suspicious:
+            absent += witness.absent(self.group.members[index], now)
+            if witness.second_holders(self.group.members[index], now):
+                self._announce(index)
         self.alarms.set(Code.NO_AGENT, "; ".join(absent) or None, now)
 
     def leave(self, reason: str) -> None:

@@ -35,13 +35,7 @@ class Schedule(Generic[ItemT]):
         """Take note of the present deadline of an item."""
         deadline, entered = item.deadline, self._entered.get(item)
         if deadline is not None and (entered is None or deadline < entered):
-            self._entered[item] = deadline
-            others = self._due_at.get(deadline)
-            if others is None:
-                self._due_at[deadline] = [item]
-                heapq.heappush(self._heap, deadline)
-            else:
-                others.append(item)
+            self._enter(item, deadline)
 
     def forget(self, item: ItemT) -> None:
         """The item will not be asked for again."""
@@ -62,22 +56,35 @@ class Schedule(Generic[ItemT]):
                 if self._entered.get(item) == at:
                     del self._entered[item]
                     deadline = item.deadline
-                    if deadline is not None and deadline <= now:
+                    if deadline is None:
+                        continue
+                    if deadline <= now:
                         found.append(item)
                     else:
-                        self.renew(item)
+                        self._enter(item, deadline)
         return found
+
+    def _enter(self, item: ItemT, deadline: int) -> None:
+        self._entered[item] = deadline
+        others = self._due_at.get(deadline)
+        if others is None:
+            self._due_at[deadline] = [item]
+            heapq.heappush(self._heap, deadline)
+        else:
+            others.append(item)
 
     def _is_true(self, at: int) -> bool:
         """Whether anything is still due at this time; what has moved is entered where it belongs."""
-        items = self._due_at[at]
+        items, entered = self._due_at[at], self._entered
         while items:
             item = items[-1]
-            if self._entered.get(item) == at:
+            if entered.get(item) == at:
                 deadline = item.deadline
-                if deadline is not None and deadline <= at:
+                if deadline is None:
+                    del entered[item]
+                elif deadline <= at:
                     return True
-                del self._entered[item]
-                self.renew(item)
+                else:
+                    self._enter(item, deadline)
             items.pop()
         return False

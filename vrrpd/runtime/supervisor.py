@@ -9,7 +9,7 @@
     ├── announcer   gratuitous ARP and neighbour advertisements, paced
     ├── claims      listens for other holders of our addresses, and asks for them
     ├── post ...    one for each of its listeners
-    ├── port ...    two for each interface and family: read adverts and what strangers send, hand them to routers
+    ├── port ...    three for each interface and family: read adverts and what strangers send, hand them to routers
     ├── hearing ... asks for a sign of life on a link, for all routers that wait for one there
     └── movement .. one for each router with movers: the movers at work
 
@@ -270,7 +270,13 @@ class Runtime:
 
     async def _run_port(self, work: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
         with suppress(trio.ClosedResourceError):
-            await work(self._vigil.look)
+            await work(self._look_on)
+
+    def _look_on(self) -> None:
+        """Look; the timer that is to do so before long is put off."""
+        self._vigil.look()
+        if self._armed is not None and 2 * self._armed < self.now() + self._vigil.due:
+            self._arm(later=True)
 
     async def _hear(self, footing: Footing, waiting: Sequence[Waiting]) -> None:
         def targets() -> list[Address]:
@@ -412,7 +418,9 @@ class Runtime:
         router = self.routers[spec.name] = Router(spec, self._services)
         for ip in spec.shared:
             self._sharing.setdefault(ip, []).append(router)
-        self._move(router)
+        assert self._nursery is not None, "routers are made while the runtime runs"
+        if router.movement.movers:
+            self._nursery.start_soon(router.movement.run)
         if self.drained_from_the_start(spec):
             router.drain(force=True)
         else:
@@ -423,12 +431,6 @@ class Runtime:
     def _tidy_soon(self) -> None:
         """Once, where many routers leave together."""
         trio.lowlevel.current_trio_token().run_sync_soon(self._tidy, idempotent=True)
-
-    def _move(self, router: Router) -> None:
-        """Set the movers of a router to work."""
-        assert self._nursery is not None, "routers are made while the runtime runs"
-        if router.movement.movers:
-            self._nursery.start_soon(router.movement.run)
 
     def _part(self, router: Router) -> None:
         """End the movers of a router that has left; what they moved is given up where nobody took it over."""
@@ -442,26 +444,26 @@ class Runtime:
         if router.leaving and router.idle and self.routers.get(router.spec.name) is router:
             self._tidy_soon()
 
-    def _arm(self) -> None:
+    def _arm(self, *, later: bool = False) -> None:
         """The one place that sets the one timer; while routers tick, only when all have.
 
-        It may go off too early, which costs less than to set it each time that a deadline moves.
+        It may go off too early, which costs less than to set it each time that a deadline moves; `later` puts it off.
         """
         if self._ticking:
             return
         following, due = self._schedule.next(), self._vigil.due
         following = due if following is None else min(following, due)
-        if self._armed is None or following < self._armed:
+        if self._armed is None or following < self._armed or (later and following > self._armed):
             self._armed = following
             self._kernel.clock.arm(following)
 
     def _port_opened(self, port: Port) -> None:
         assert self._nursery is not None, "routers are made while the runtime runs"
-        self._nursery.start_soon(self._run_port, port.run)
-        self._nursery.start_soon(self._run_port, port.overhear)
+        for work in (port.run, port.overhear, port.heed):
+            self._nursery.start_soon(self._run_port, work)
 
     def _post_opened(self, post: Post) -> None:
-        assert self._nursery is not None, "posts are opened while the runtime runs"
+        assert self._nursery is not None
         self._nursery.start_soon(post.run, self._vigil.look)
 
     def _listen(self, router: Router, index: int) -> None:

@@ -1,0 +1,97 @@
+"""The bursts that a port hears again and again: each known as a whole, and when it comes the next time.
+
+Where an Active advertises for many virtual routers it does so in bursts, the same ones in each interval. To be woken
+costs more than to hear a whole burst that says what it said before: on a processor that was asleep, several hundred
+microseconds. So while nothing but known bursts is to be expected, a port need not wait for the first packet of one and
+then for its end; it sleeps until all of it is there.
+
+The time of the next one is reckoned from the time at which a burst was waited for, which is done again now and then:
+the clock of the other host is not ours, and who only ever reads by the clock cannot tell that he reads late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vrrpd.proto.datagram import Datagram
+from vrrpd.proto.renewal import Renewal
+from vrrpd.proto.timers import MS
+
+KNOWN = 32
+"""So many bursts are known."""
+
+SLACK = MS // 2
+"""So much later than the last time a burst may be there as a whole, nanoseconds."""
+
+BY_THE_CLOCK = 16
+"""So often in a row it is read by the clock; not a multiple of the bursts in an interval, or one were always waited for
+and the others never."""
+
+
+@dataclass(slots=True, eq=False)
+class _Burst:
+    """A burst.
+
+    Attributes:
+        datagrams: what it consists of; kept, so that nothing else has its identity.
+        renewals: what each of them does.
+        due: when it is there as a whole the next time, nanoseconds.
+    """
+
+    datagrams: Sequence[Datagram]
+    renewals: Sequence[Renewal]
+    due: int = 0
+
+
+class Bursts:
+    """The bursts of one port."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, _Burst] = {}
+        self._by_the_clock = 0
+
+    def know(self, datagrams: Sequence[Datagram], renewals: Sequence[Renewal]) -> None:
+        """A burst was believed; where it comes again, as the same object, each of it only renews."""
+        if len(self._known) >= KNOWN:
+            self._known.clear()
+        self._known[id(datagrams)] = _Burst(datagrams, renewals)
+
+    def forget(self) -> None:
+        """What was believed need not be any more."""
+        self._known.clear()
+
+    def note(self, datagrams: Sequence[Datagram], now: int, interval: int) -> int:
+        """Take a burst that is known like the last time.
+
+        Args:
+            datagrams: what has come.
+            now: nanoseconds.
+            interval: after which it is to come again, nanoseconds.
+
+        Returns:
+            For how many of them, from the first on, that was good: none where it is not known; the others must be
+            taken like any other.
+        """
+        burst = self._known.get(id(datagrams))
+        if burst is None:
+            return 0
+        for count, renewal in enumerate(burst.renewals):
+            if not renewal.note(now):
+                return count
+        burst.due = (burst.due if self._by_the_clock else now + SLACK) + interval
+        return len(burst.renewals)
+
+    def following(self, now: int, routers: int) -> int | None:
+        """When the next burst is there as a whole, nanoseconds; None where something else may come, so wait for it.
+
+        Args:
+            now: nanoseconds.
+            routers: how many virtual routers are to be heard of.
+        """
+        ahead = [burst for burst in self._known.values() if burst.due > now]
+        if self._by_the_clock >= BY_THE_CLOCK or sum(len(burst.renewals) for burst in ahead) != routers:
+            self._by_the_clock = 0
+            return None
+        self._by_the_clock += 1
+        return min(burst.due for burst in ahead)
