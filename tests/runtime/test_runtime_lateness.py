@@ -12,9 +12,11 @@ from tests.runtime.agents import FILE, Agent, run_cluster
 from tests.runtime.lan import Lan
 from vrrpd.linux.letters import Letter
 from vrrpd.linux.send_error import SendError
+from vrrpd.proto.renewal import Heard
 from vrrpd.proto.timers import MS, SECOND
 from vrrpd.runtime.lateness import Lateness, Punctuality
-from vrrpd.runtime.ports import Port
+from vrrpd.runtime.ports import Port, Sockets
+from vrrpd.runtime.routers import Router
 
 
 def every(interval: str) -> str:
@@ -59,7 +61,8 @@ async def test_who_is_in_time_is_never_late_also_where_the_timer_is_set_early(la
 
 async def test_what_the_system_call_takes_counts(lan: Lan, monkeypatch: pytest.MonkeyPatch) -> None:
     lb1, _ = await run_cluster(lan)
-    member, time, left = lb1.router().members[0], 0, list[int]()
+    member, time = lb1.router().members[0], 0
+    member.punctuality.due = 0
     assert member.port is not None
 
     def send(_: Sequence[Letter]) -> list[tuple[Letter, SendError]]:
@@ -69,11 +72,15 @@ async def test_what_the_system_call_takes_counts(lan: Lan, monkeypatch: pytest.M
 
     monkeypatch.setattr(lb1.host.adverts[0], "send", send)
     (socket,), (strangers, farewells) = lb1.host.adverts, lb1.host.others
-    sockets = member.port.family, member.port.link, socket, strangers, farewells
-    port = Port(*sockets, lambda: time, lb1.host.clock, lambda _, now: left.append(now))
+    sockets, lateness = Sockets(socket, strangers, farewells), Lateness(lambda: True)
+
+    def together(_routers: Sequence[Router], _chorus: Heard) -> None: ...
+
+    at_port = member.port.family, member.port.link, sockets
+    port = Port(*at_port, lambda: time, lb1.host.clock, lateness, together)
     port.post([], lambda _: None, member.punctuality, returned=False)
     port.flush()
-    assert left == [3 * MS]
+    assert lateness.worst == 3 * MS - member.punctuality.due
 
 
 async def test_a_late_one_is_in_its_bucket_and_the_worst_of_its_router(lan: Lan) -> None:

@@ -17,6 +17,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TypeAlias
 
 from vrrpd.proto.settings import Address
@@ -97,6 +98,15 @@ class Letter:
         self.envelope = bytes(_Mmsghdr(header, 0))
 
 
+class Bundle(tuple[Letter, ...]):
+    """Letters that leave together more than once: their envelopes are kept in a row."""
+
+    @cached_property
+    def envelopes(self) -> bytearray:
+        """The array of `struct mmsghdr`; the kernel writes into it how much it took of each."""
+        return _in_a_row(self)
+
+
 class Mailbox:
     """Where messages arrive, many in one system call."""
 
@@ -146,9 +156,12 @@ class Mailbox:
 
     def imprint(self, count: int) -> bytes:
         """The first so many messages as one value: where it comes again, so do they; empty where one is too long."""
-        if max(self._lengths[:count].tolist()) > _BEGINNING + self._gap:
+        lengths = self._lengths[:count].tolist()
+        if max(lengths) > _BEGINNING + self._gap:
             return b""
-        return self._bytes[: count * ctypes.sizeof(_Mmsghdr)].tobytes() + self._memory[: count * self._slot]
+        # The headers tell how long each part of a description is.
+        said = self._bytes[: count * ctypes.sizeof(_Mmsghdr)].tobytes() if self._described else bytes(lengths)
+        return said + self._memory[: count * self._slot]
 
     def packets(self, count: int) -> list[Packet]:
         """The first so many messages."""
@@ -204,13 +217,17 @@ def send_some(descriptor: int, letters: Sequence[Letter]) -> int:
     Raises:
         OSError: it did not take the first.
     """
-    some = letters[:AT_ONCE]
-    envelopes = bytearray().join([each.envelope for each in some])  # the kernel writes lengths into them
-    taken: int = _libc.sendmmsg(descriptor, (ctypes.c_char * len(envelopes)).from_buffer(envelopes), len(some), 0)
+    number = min(len(letters), AT_ONCE)
+    envelopes = letters.envelopes if isinstance(letters, Bundle) else _in_a_row(letters[:number])
+    taken: int = _libc.sendmmsg(descriptor, (ctypes.c_char * len(envelopes)).from_buffer(envelopes), number, 0)
     if taken < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
     return taken
+
+
+def _in_a_row(letters: Sequence[Letter]) -> bytearray:
+    return bytearray().join([each.envelope for each in letters])
 
 
 def _control(level: int, kind: int, data: bytes) -> bytes:

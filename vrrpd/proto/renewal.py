@@ -3,29 +3,126 @@
 An Active says the same bytes again and again, so what one more of them does to itself (`Rhythm`) and to a Backup
 (`Renewal`) is worked out once. Each is then only noted, in a fraction of the time that it takes to handle one, and
 whoever asks for the state gets it as if each had been handled.
+
+Where many virtual routers do so at the same time, again and again, one note stands for all of them (`Chorus`): a
+processor that wakes up for a moment takes longer to fetch what it knows of a hundred virtual routers than to do
+anything about them. Each takes over what was noted when it is asked, and when something happens to it alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 
 from vrrpd.proto.events import Received
 from vrrpd.proto.states import Active, Backup
 
 
-class Renewal:
-    """What one more advertisement does; `note` is all that the hearing of one costs.
+class Chorus:
+    """Virtual routers for which one note stands.
+
+    Attributes:
+        at: when they were noted last, nanoseconds.
+        deadline: when the first of their timers fires, nanoseconds.
+        times: how often they were noted together.
+        intact: False once something has happened to one of them alone: from now on each is noted for itself.
+    """
+
+    __slots__ = ("at", "deadline", "intact", "times")
+
+    def __init__(self, at: int, deadline: int) -> None:
+        """Begin with none; whoever is noted together with others joins (`Routine.join`).
+
+        Args:
+            at: see above.
+            deadline: likewise.
+        """
+        self.at = at
+        self.deadline: int = deadline
+        self.intact = True
+        self.times = 0
+
+
+class Routine(ABC):
+    """What one more advertisement like the last one does.
+
+    Attributes:
+        valid: False once something else has happened: the next one must be handled like any other.
+    """
+
+    __slots__ = ("_chorus", "_deadline", "_followed", "_noted", "valid")
+
+    def __init__(self, deadline: int) -> None:
+        self.valid = True
+        self._deadline: int = deadline
+        self._noted: int = 0
+        self._chorus: Chorus | None = None
+        self._followed: int = 0  # so many notes of the chorus were taken over
+
+    @property
+    def deadline(self) -> int:
+        """When the timer fires, nanoseconds."""
+        self._follow()
+        return self._deadline
+
+    @property
+    def noted(self) -> int:
+        """How many were noted since they were last counted."""
+        self._follow()
+        return self._noted
+
+    def join(self, chorus: Chorus) -> None:
+        """From now on be noted together with others."""
+        self.leave()
+        self._chorus, self._followed = chorus, chorus.times
+
+    def leave(self) -> None:
+        """From now on be noted alone, and so are the others."""
+        if self._chorus is not None:
+            self._follow()
+            self._chorus.intact, self._chorus = False, None
+
+    def end(self) -> None:
+        """Something else has happened."""
+        self.leave()
+        self.valid = False
+
+    @abstractmethod
+    def note(self, now: int) -> bool:
+        """One more; False where it must be handled like any other: something else has happened, or it is not in time.
+
+        Args:
+            now: nanoseconds.
+        """
+
+    @abstractmethod
+    def _take_over(self, chorus: Chorus, number: int) -> None:
+        """So many were noted together."""
+
+    def _follow(self) -> None:
+        chorus = self._chorus
+        if chorus is not None and chorus.times != self._followed:
+            number, self._followed = chorus.times - self._followed, chorus.times
+            self._noted += number
+            self._take_over(chorus, number)
+
+    def _counted(self) -> int:
+        self._follow()
+        number, self._noted = self._noted, 0
+        return number
+
+
+class Renewal(Routine):
+    """What one more advertisement does to a Backup; `note` is all that the hearing of one costs.
 
     Attributes:
         event: the one that was handled.
-        deadline: when Active_Down_Timer fires, nanoseconds.
-        at: when the last one came, nanoseconds.
-        noted: how many came since they were last counted.
-        valid: False once something else has happened: the next one must be handled like any other.
+        at: when the last one came that was counted or noted alone, nanoseconds.
+        down: Active_Down_Interval, nanoseconds.
         counted: told when and how many came, where somebody else than the router counts them.
     """
 
-    __slots__ = ("_down", "_interval", "at", "counted", "deadline", "event", "noted", "valid")
+    __slots__ = ("_interval", "at", "counted", "down", "event")
 
     def __init__(self, event: Received, armed: Backup, now: int) -> None:
         """Work it out.
@@ -35,43 +132,45 @@ class Renewal:
             armed: the Backup whose timer it armed.
             now: when that was, nanoseconds.
         """
+        super().__init__(armed.down_at)
         self.event = event
-        self.deadline = armed.down_at
         self.at: int = now
-        self.noted = 0
-        self.valid = True
+        self.down = armed.down_at - now
         self.counted: Callable[[int, int], None] | None = None
-        self._down = armed.down_at - now
         self._interval = armed.interval
 
     def note(self, now: int) -> bool:
-        """One more came; False where it must be handled like any other: something else has happened, or it is late."""
-        if not self.valid or now >= self.deadline:
+        """One more came."""
+        if self._chorus is not None:
+            self.leave()
+        if not self.valid or now >= self._deadline:
             return False
         now = max(now, self.at)  # one that was handled in between read the clock later
         self.at = now
-        self.deadline = now + self._down
-        self.noted += 1
+        self._deadline = now + self.down
+        self._noted += 1
         return True
 
     def count(self) -> tuple[Backup, int]:
         """The state after the last one, and how many came since this was asked."""
-        number, self.noted = self.noted, 0
+        number = self._counted()
         if self.counted is not None:
             self.counted(self.at, number)
-        return Backup(self.deadline, self._interval, self.event.source), number
+        return Backup(self._deadline, self._interval, self.event.source), number
+
+    def _take_over(self, chorus: Chorus, number: int) -> None:
+        self.at = chorus.at
+        self._deadline = self.at + self.down
 
 
-class Rhythm:
+class Rhythm(Routine):
     """What one more regular advertisement does to the Active that sends it; `note` is all that its timer costs.
 
     Attributes:
-        deadline: when Adver_Timer fires, nanoseconds.
-        noted: how many were sent since they were last counted.
-        valid: False once something else has happened: the next one must be handled like any other.
+        interval: between two advertisements, nanoseconds.
     """
 
-    __slots__ = ("_interval", "_state", "deadline", "noted", "valid")
+    __slots__ = ("_state", "_steady", "interval")
 
     def __init__(self, state: Active, interval: int) -> None:
         """Work it out.
@@ -80,21 +179,83 @@ class Rhythm:
             state: the Active, which has just advertised.
             interval: between two advertisements from now on, nanoseconds.
         """
-        self.deadline = state.advert_at
-        self.noted = 0
-        self.valid = True
+        super().__init__(state.advert_at)
+        self.interval = interval
         self._state = state
-        self._interval = interval
+        self._steady = False
+
+    @property
+    def steady(self) -> bool:
+        """True where nothing else has happened for a while."""
+        return self.valid and self._steady
 
     def note(self, now: int) -> bool:
-        """Send one more; False where that must be handled like any other: something has happened, or it is not time."""
-        if not self.valid or not 0 <= now - self.deadline < self._interval // 2:
+        """Send one more."""
+        if self._chorus is not None:
+            self.leave()
+        if not self.valid or not 0 <= now - self._deadline < self.interval // 2:
             return False
-        self.deadline += self._interval
-        self.noted += 1
+        self._steady = self._noted > 0
+        self._deadline += self.interval
+        self._noted += 1
         return True
 
     def count(self) -> tuple[Active, int]:
         """The state after the last one, and how many were sent since this was asked."""
-        number, self.noted = self.noted, 0
-        return Active(self.deadline, self._state.since, self._state.replied_at), number
+        number = self._counted()
+        return Active(self._deadline, self._state.since, self._state.replied_at), number
+
+    def _take_over(self, chorus: Chorus, number: int) -> None:
+        self._deadline += number * self.interval
+
+
+class Heard(Chorus):
+    """Backups that hear one more advertisement each, all at once."""
+
+    __slots__ = ("_down",)
+
+    def __init__(self, renewals: Sequence[Renewal]) -> None:
+        """Note these together, all of which were noted, or made, at about the same time."""
+        super().__init__(max(each.at for each in renewals), min(each.deadline for each in renewals))
+        self._down = min(each.down for each in renewals)
+        for each in renewals:
+            each.join(self)
+
+    def note(self, now: int) -> bool:
+        """One more came for each; False where each must be taken for itself.
+
+        Args:
+            now: nanoseconds.
+        """
+        if not self.intact or now >= self.deadline:
+            return False
+        self.at = max(now, self.at)
+        self.deadline = self.at + self._down
+        self.times += 1
+        return True
+
+
+class Spoken(Chorus):
+    """Actives that send one more advertisement each, all at once."""
+
+    __slots__ = ("_interval",)
+
+    def __init__(self, rhythms: Sequence[Rhythm]) -> None:
+        """Note these together, whose deadline and interval are the same."""
+        super().__init__(0, rhythms[0].deadline)
+        self._interval = rhythms[0].interval
+        for each in rhythms:
+            each.join(self)
+
+    def note(self, now: int) -> bool:
+        """Send one more for each; False where each must be sent for itself.
+
+        Args:
+            now: nanoseconds.
+        """
+        if not self.intact or not 0 <= now - self.deadline < self._interval // 2:
+            return False
+        self.at = now
+        self.deadline += self._interval
+        self.times += 1
+        return True

@@ -97,7 +97,8 @@ class VirtualRouter:
     def state(self, state: State) -> None:
         self._state = state
         if self.routine is not None:
-            self.routine.valid, self.routine = False, None
+            self.routine.end()
+            self.routine = None
 
     @property
     def counters(self) -> Counters:

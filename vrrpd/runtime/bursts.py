@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vrrpd.proto.datagram import Datagram
-from vrrpd.proto.renewal import Renewal
+from vrrpd.proto.renewal import Heard
 from vrrpd.proto.timers import MS
 
 KNOWN = 32
@@ -35,12 +35,12 @@ class _Burst:
 
     Attributes:
         datagrams: what it consists of; kept, so that nothing else has its identity.
-        renewals: what each of them does.
+        chorus: what all of them do; None where one at least did something else.
         due: when it is there as a whole the next time, nanoseconds.
     """
 
     datagrams: Sequence[Datagram]
-    renewals: Sequence[Renewal]
+    chorus: Heard | None = None
     due: int = 0
 
 
@@ -51,17 +51,24 @@ class Bursts:
         self._known: dict[int, _Burst] = {}
         self._by_the_clock = 0
 
-    def know(self, datagrams: Sequence[Datagram], renewals: Sequence[Renewal]) -> None:
-        """A burst was believed; where it comes again, as the same object, each of it only renews."""
+    def came_before(self, datagrams: Sequence[Datagram]) -> bool:
+        """Whether this burst, the same object, was asked about before."""
+        if id(datagrams) in self._known:
+            return True
         if len(self._known) >= KNOWN:
             self._known.clear()
-        self._known[id(datagrams)] = _Burst(datagrams, renewals)
+        self._known[id(datagrams)] = _Burst(datagrams)
+        return False
+
+    def know(self, datagrams: Sequence[Datagram], chorus: Heard) -> None:
+        """Where this burst comes again, that is what it does."""
+        self._known[id(datagrams)] = _Burst(datagrams, chorus)
 
     def forget(self) -> None:
         """What was believed need not be any more."""
         self._known.clear()
 
-    def note(self, datagrams: Sequence[Datagram], now: int, interval: int) -> int:
+    def note(self, datagrams: Sequence[Datagram], now: int, interval: int) -> bool:
         """Take a burst that is known like the last time.
 
         Args:
@@ -70,17 +77,13 @@ class Bursts:
             interval: after which it is to come again, nanoseconds.
 
         Returns:
-            For how many of them, from the first on, that was good: none where it is not known; the others must be
-            taken like any other.
+            False where each of them must be taken for itself.
         """
         burst = self._known.get(id(datagrams))
-        if burst is None:
-            return 0
-        for count, renewal in enumerate(burst.renewals):
-            if not renewal.note(now):
-                return count
+        if burst is None or burst.chorus is None or not burst.chorus.note(now):
+            return False
         burst.due = (burst.due if self._by_the_clock else now + SLACK) + interval
-        return len(burst.renewals)
+        return True
 
     def following(self, now: int, routers: int) -> int | None:
         """When the next burst is there as a whole, nanoseconds; None where something else may come, so wait for it.
@@ -90,7 +93,7 @@ class Bursts:
             routers: how many virtual routers are to be heard of.
         """
         ahead = [burst for burst in self._known.values() if burst.due > now]
-        if self._by_the_clock >= BY_THE_CLOCK or sum(len(burst.renewals) for burst in ahead) != routers:
+        if self._by_the_clock >= BY_THE_CLOCK or sum(len(burst.datagrams) for burst in ahead) != routers:
             self._by_the_clock = 0
             return None
         self._by_the_clock += 1

@@ -78,6 +78,23 @@ class Punctuality:
         return True
 
 
+class Roll:
+    """Virtual routers whose advertisements are always due, and leave, at the same time.
+
+    Attributes:
+        members: of each, how punctual it is.
+        usual: so late they may be, nanoseconds, before anything has to be noted of one of them.
+    """
+
+    def __init__(self, members: Sequence[Punctuality]) -> None:
+        self.members = members
+        self.reckon()
+
+    def reckon(self) -> None:
+        """Work out what is usual."""
+        self.usual = min(min(each.worst, each.tolerated) for each in self.members)
+
+
 class Lateness:
     """The lateness of one agent.
 
@@ -114,11 +131,17 @@ class Lateness:
                 late = now - due
                 bucket = bisect_left(BOUNDS, late)
             counts[bucket] += 1
-            if late > punctuality.worst:
-                punctuality.worst = late
-                self.worst = max(self.worst, late)
-            if late > punctuality.tolerated:
+            if late > punctuality.worst or late > punctuality.tolerated:
                 self._note(punctuality, late, now)
+
+    def left_together(self, roll: Roll, due: int, now: int) -> None:
+        """The same for all of a roll, due at this time (nanoseconds)."""
+        late = now - due
+        self.counts[bisect_left(BOUNDS, late)] += len(roll.members)
+        if late > roll.usual:
+            for punctuality in roll.members:
+                self._note(punctuality, late, now)
+            roll.reckon()
 
     def at_most(self, share: float) -> int | None:
         """The lateness that this share (0..1) of the advertisements did not exceed, nanoseconds; None before the first.
@@ -148,6 +171,10 @@ class Lateness:
         self.alarms.fade(now)
 
     def _note(self, punctuality: Punctuality, late: int, now: int) -> None:
+        punctuality.worst = max(punctuality.worst, late)
+        self.worst = max(self.worst, late)
+        if late <= punctuality.tolerated:
+            return
         punctuality.late += 1
         if punctuality not in self._late:
             self._late[punctuality] = deque(maxlen=punctuality.enough)

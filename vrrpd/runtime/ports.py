@@ -22,23 +22,26 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
 from vrrpd.errors import VrrpdError
-from vrrpd.linux.letters import Letter
+from vrrpd.linux.letters import Bundle, Letter
 from vrrpd.linux.netlink import Link
 from vrrpd.linux.send_error import SendError
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.outline import outline
-from vrrpd.proto.renewal import Renewal
+from vrrpd.proto.renewal import Heard, Renewal
 from vrrpd.proto.settings import Family, Settings
 from vrrpd.proto.timers import MS, SECOND
 from vrrpd.proto.validate import Drop, Reason, validate, vrid_of
 from vrrpd.runtime.bursts import Bursts
 from vrrpd.runtime.kernel import AdvertSocket, Clock, HearingSocket, Kernel
-from vrrpd.runtime.lateness import Punctuality
+from vrrpd.runtime.lateness import Lateness, Punctuality, Roll
+
+if TYPE_CHECKING:
+    from vrrpd.runtime.routers import Router
 
 AT_ONCE = 128
 """Datagrams of one round, two milliseconds of work."""
@@ -62,22 +65,43 @@ Take: TypeAlias = Callable[[Datagram], bool]
 Sent: TypeAlias = Callable[[Mapping[Letter, SendError]], None]
 """Told which letters could not be sent, and why; not told anything while all can."""
 
-Left: TypeAlias = Callable[[Sequence[Punctuality], int], None]
-"""Told which regular advertisements have left, and when."""
-
 Renews: TypeAlias = Callable[[], Renewal | None]
 """What the one that was believed last does when it comes once more; None where it must be taken like any other."""
+
+Together: TypeAlias = "Callable[[Sequence[Router], Heard], None]"
+"""Told which routers hear their Actives together, from now on."""
 
 
 @dataclass(slots=True)
 class _Behind:
     """A virtual router behind a port, and the last datagram that it believed."""
 
+    router: Router
     settings: Settings
     take: Take
     renews: Renews
     believed: Datagram | None = None
     renewal: Renewal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """The sockets of one interface and family.
+
+    Attributes:
+        adverts: sends, and hears what may be believed.
+        strangers: hears the rest.
+        farewells: hears priority 0 of what may be believed, which the first one hears as well.
+    """
+
+    adverts: AdvertSocket
+    strangers: HearingSocket
+    farewells: HearingSocket
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        for each in (self.farewells, self.strangers, self.adverts):
+            each.close()
 
 
 class Port:
@@ -87,8 +111,6 @@ class Port:
         family: address family.
         link: the interface.
         socket: sends, and hears what may be believed.
-        strangers: hears the rest.
-        farewells: hears priority 0 of what may be believed, which the first one hears as well.
         dropped: datagrams that no router here could be asked about, by reason.
         closed: True once its last router has left.
     """
@@ -97,23 +119,22 @@ class Port:
         self,
         family: Family,
         link: Link,
-        socket: AdvertSocket,
-        strangers: HearingSocket,
-        farewells: HearingSocket,
+        sockets: Sockets,
         now: Callable[[], int],
         alarm: Clock,
-        left: Left,
+        lateness: Lateness,
+        together: Together,
     ) -> None:
         self.family = family
         self.link = link
-        self.socket = socket
-        self.strangers = strangers
-        self.farewells = farewells
+        self.socket = sockets.adverts
         self.dropped = Counter[Reason]()
         self.closed = False
+        self._sockets = sockets
         self._now = now
         self._alarm = alarm
-        self._left = left
+        self._lateness = lateness
+        self._together = together
         self._outbox: list[tuple[Sequence[Letter], Sent, Punctuality]] = []
         self._breath, self._interval = BREATH, 0
         self._returned = False  # somebody who posts waits to hear that it could be sent
@@ -123,9 +144,9 @@ class Port:
     def __contains__(self, vrid: int) -> bool:
         return vrid in self._routers
 
-    def add(self, settings: Settings, take: Take, renews: Renews) -> None:
-        """One more virtual router."""
-        self._routers[settings.vrid] = _Behind(settings, take, renews)
+    def add(self, router: Router, settings: Settings, take: Take, renews: Renews) -> None:
+        """One more virtual router, of this router."""
+        self._routers[settings.vrid] = _Behind(router, settings, take, renews)
         self._interval = min(each.settings.interval for each in self._routers.values())
         self._breath = max(BREATH, min(self._interval // 100, LONGEST_BREATH))
         if len(self._routers) == 1:
@@ -142,9 +163,7 @@ class Port:
     def close(self) -> None:
         """No router is left."""
         self.closed = True
-        self.farewells.close()
-        self.strangers.close()
-        self.socket.close()
+        self._sockets.close()
         self._alarm.close()
 
     async def run(self, awake: Callable[[], None]) -> None:
@@ -165,18 +184,18 @@ class Port:
     async def heed(self, awake: Callable[[], None]) -> None:
         """Wake the reader when an Active says that it leaves; arguments as for `run`."""
         while not self.closed:
-            await self.farewells.wait_readable()
+            await self._sockets.farewells.wait_readable()
             awake()
-            self.farewells.receive(AT_ONCE)
+            self._sockets.farewells.receive(AT_ONCE)
             self._alarm.arm(self._alarm.now())
             await trio.sleep(BREATH / SECOND)
 
     async def overhear(self, awake: Callable[[], None]) -> None:
         """Hand over a sample of what strangers send; arguments as for `run`."""
         while not self.closed:
-            await self.strangers.wait_readable()
+            await self._sockets.strangers.wait_readable()
             awake()
-            self._hand_over(self.strangers.receive(STRANGERS_AT_ONCE))
+            self._hand_over(self._sockets.strangers.receive(STRANGERS_AT_ONCE))
             await trio.sleep(STRANGERS_EVERY_S)
 
     async def _wait(self, *, together: bool) -> None:
@@ -217,10 +236,22 @@ class Port:
             return
         posted, self._outbox = self._outbox, []
         failed = dict(self.socket.send([letter for letters, _, _ in posted for letter in letters]))
-        self._left([punctuality for _, _, punctuality in posted], self._now())
+        self._lateness.left([punctuality for _, _, punctuality in posted], self._now())
         ask, self._returned = failed or self._returned, False
         for _, sent, _ in posted if ask else ():
             sent(failed)
+
+    def say(self, bundle: Bundle, roll: Roll, due: int) -> Mapping[Letter, SendError]:
+        """Send regular advertisements now; those that could not be sent, and why.
+
+        Args:
+            bundle: of all virtual routers of the roll.
+            roll: for whom.
+            due: when, nanoseconds.
+        """
+        failed = dict(self.socket.send(bundle))
+        self._lateness.left_together(roll, due, self._now())
+        return failed
 
     def read(self) -> None:
         """Hand over everything that has come in already, without waiting: an advertisement may lie behind forgeries."""
@@ -240,28 +271,31 @@ class Port:
 
     def _hand_over(self, datagrams: Sequence[Datagram]) -> bool:
         """Give each to its router; True where all of them were believed."""
-        now = self._now()
-        believed = again = self._bursts.note(datagrams, now, self._interval)
-        for datagram in datagrams[again:]:
+        believed, again, now = 0, 0, self._now()
+        if self._bursts.note(datagrams, now, self._interval):
+            return True
+        for datagram in datagrams:
             behind = self._routers.get(vrid_of(datagram) or 0)
             if behind is None:
                 self._count(datagram)
             elif behind.believed is datagram and behind.renewal is not None and behind.renewal.note(now):
-                believed += 1
+                again += 1
             elif behind.take(datagram):
                 behind.believed, behind.renewal = datagram, behind.renews()
                 believed += 1
-        if again < believed == len(datagrams):
+        if 0 < again == len(datagrams) and len(self._routers) > 1 and self._bursts.came_before(datagrams):
             self._know(datagrams)
-        return believed == len(datagrams)
+        return believed + again == len(datagrams)
 
     def _know(self, datagrams: Sequence[Datagram]) -> None:
         """Each of them was believed: where all of them come again, they are only noted."""
-        behind = [self._routers.get(vrid_of(datagram) or 0) for datagram in datagrams]
-        pairs = zip(datagrams, behind, strict=True)
-        renewals = [each.renewal for datagram, each in pairs if each and each.believed is datagram and each.renewal]
+        behind = {vrid: self._routers[vrid] for vrid in map(vrid_of, datagrams) if vrid in self._routers}
+        pairs = zip(datagrams, behind.values(), strict=False)
+        renewals = [each.renewal for datagram, each in pairs if each.believed is datagram and each.renewal is not None]
         if len(renewals) == len(datagrams):
-            self._bursts.know(datagrams, renewals)
+            chorus = Heard(renewals)
+            self._bursts.know(datagrams, chorus)
+            self._together([each.router for each in behind.values()], chorus)
 
     def judge_anew(self) -> None:
         """The host has changed: what was believed need not be any more."""
@@ -283,31 +317,38 @@ class Port:
         if self.closed:
             return
         expected = outline(self.family, [each.settings for each in self._routers.values()])
-        self.strangers.expect(expected)
+        self._sockets.strangers.expect(expected)
         self.socket.expect(expected)
-        self.farewells.expect(expected)
+        self._sockets.farewells.expect(expected)
 
 
 class Ports:
     """All open ports."""
 
-    def __init__(self, kernel: Kernel, opened: Callable[[Port], None], left: Left) -> None:
+    def __init__(self, kernel: Kernel, opened: Callable[[Port], None], lateness: Lateness, together: Together) -> None:
         """Start with none.
 
         Args:
             kernel: opens the sockets.
             opened: starts the task that reads a new port.
-            left: see `Left`.
+            lateness: told which regular advertisements have left, and when.
+            together: see `Together`.
         """
         self._kernel = kernel
         self._opened = opened
-        self._left = left
+        self._lateness = lateness
+        self._together = together
         self._ports: dict[tuple[Family, int], Port] = {}
 
     def __iter__(self) -> Iterator[Port]:
         return iter(self._ports.values())
 
-    def join(self, link: Link, settings: Settings, take: Take, renews: Renews) -> Port:
+    def flush(self) -> None:
+        """Send what was posted at any of them."""
+        for port in self._ports.values():
+            port.flush()
+
+    def join(self, link: Link, router: Router, settings: Settings, take: Take, renews: Renews) -> Port:
         """Send the datagrams of a virtual router to `take`, opening the port where it is not open yet.
 
         Raises:
@@ -320,7 +361,7 @@ class Ports:
         port = self._ports[key]
         if settings.vrid in port:
             raise VrrpdError(f"VRID {settings.vrid} is taken on {link.name} by another router of this file")
-        port.add(settings, take, renews)
+        port.add(router, settings, take, renews)
         return port
 
     def leave(self, port: Port, vrid: int) -> None:
@@ -338,6 +379,7 @@ class Ports:
             socket = self._kernel.advert_socket(family, link.name, link.index)
             opened.callback(socket.close)
             now, alarm = self._kernel.clock.now, self._kernel.alarm()
-            port = Port(family, link, socket, strangers, farewells, now, alarm, self._left)
+            sockets = Sockets(socket, strangers, farewells)
+            port = Port(family, link, sockets, now, alarm, self._lateness, self._together)
             opened.pop_all()
         return port

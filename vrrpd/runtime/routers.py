@@ -31,6 +31,7 @@ from vrrpd.proto.validate import Drop, priority_of, validate
 from vrrpd.runtime import doubts
 from vrrpd.runtime.addresses import Outcome, Standing
 from vrrpd.runtime.alarms import Alarms, Code
+from vrrpd.runtime.choir import Choir, Verse
 from vrrpd.runtime.conditions import conditions
 from vrrpd.runtime.health import Health
 from vrrpd.runtime.member import Footing, Member
@@ -56,6 +57,7 @@ class Router:
         health: what the checks mean for it.
         remarks: what it says about what it hears.
         movement: what moves with it beside its addresses.
+        choir: with whom it is one for the schedule; None where it is alone.
     """
 
     def __init__(self, spec: RouterSpec, services: Services) -> None:
@@ -71,6 +73,7 @@ class Router:
         self.fault: str | None = None
         self.leaving = False
         self.since = services.now()
+        self.choir: Choir | None = None
         self.health = Health(spec)
         self._services = services
         self._drain = Drain.NO
@@ -96,6 +99,11 @@ class Router:
             return following
         until = self.health.hold_down.until
         return until if following is None else min(following, until)
+
+    @property
+    def verse(self) -> Verse | None:
+        """What it says again and again; None where there is more to it."""
+        return self._voices[0].verse if len(self._voices) == 1 and not self._held_down else None
 
     @property
     def role(self) -> Role:
@@ -343,7 +351,7 @@ class Router:
         for index, (member, footing) in enumerate(zip(self.members, footings, strict=True)):
             try:
                 take, renews = partial(self.receive, index), partial(self.renewal, index)
-                port = self._services.ports.join(footing.link, member.spec.settings, take, renews)
+                port = self._services.ports.join(footing.link, self, member.spec.settings, take, renews)
             except VrrpdError as error:
                 self._stand_down(str(error))
                 return str(error)

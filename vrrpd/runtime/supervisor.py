@@ -1,4 +1,4 @@
-"""The task tree of the agent, and the one timer.
+"""The task tree of the agent.
 
     Runtime.run
     ├── timer       waits for the clock; regular advertisements in one go, then the routers with more to do; the
@@ -47,6 +47,7 @@ from vrrpd.proto.timers import SECOND
 from vrrpd.runtime.addresses import Addresses
 from vrrpd.runtime.announcer import Announcer
 from vrrpd.runtime.claims import Claims, Post
+from vrrpd.runtime.deadlines import TURN, Deadlines
 from vrrpd.runtime.health import CheckState
 from vrrpd.runtime.hearing import Waiting, hear_first, on_link
 from vrrpd.runtime.host_routes import HostRoutes, remove_orphans
@@ -57,17 +58,11 @@ from vrrpd.runtime.member import Footing
 from vrrpd.runtime.moving import Movement, Moving
 from vrrpd.runtime.ports import Port, Ports
 from vrrpd.runtime.routers import Router
-from vrrpd.runtime.schedule import Schedule
 from vrrpd.runtime.services import Services
 from vrrpd.runtime.vigil import Vigil, freeze_limit
 
 HOUSEKEEPING_EVERY_S = 1
-
-PIECE = 4
-"""So many routers are ticked, each of which may take the role, before others that are due have their turn to speak."""
-
-TURN = 64
-"""So many routers have something done to them before other tasks have their turn; some ten milliseconds."""
+GLANCES = 4 * TURN  # which are short
 
 
 class Runtime:
@@ -94,22 +89,20 @@ class Runtime:
         self.links = Links()
         self.drained_from_the_start: Callable[[RouterSpec], bool] = lambda _: False
         self._kernel = kernel
-        self._schedule = Schedule[Router]()
         self._vigil = Vigil(kernel.clock, kernel.guardian, self._freeze_limit, self._overslept)
         self._addresses = Addresses(kernel, self.links, self._vigil)
         self.routes = HostRoutes(kernel, self.links, self._addresses.settled)
         self._announcer = Announcer(kernel, kernel.clock.now, self._vigil.look)
         self._claims = Claims(kernel, self._post_opened, self._vigil.look)
         self.lateness = Lateness(kernel.real_time)
-        self._ports = Ports(kernel, self._port_opened, self.lateness.left)
+        self._deadlines = Deadlines(kernel.clock, self._vigil)
+        self._ports = Ports(kernel, self._port_opened, self.lateness, self._deadlines.hear_together)
         self._wanted: dict[str, RouterSpec] = {}
         self._making = False  # some of the wanted routers are made in the next turn
         self._sharing: dict[Address, list[Router]] = {}
         self._shared: set[Address] = set()
         self._own: set[Address] = set()
         self._peers: set[Address] = set()
-        self._armed: int | None = None
-        self._ticking = False
         self._hearings: dict[tuple[int, bytes, Address], list[Waiting]] = {}
         self._limit = 0  # the last F while anything was held
         self._nursery: trio.Nursery | None = None
@@ -150,7 +143,7 @@ class Runtime:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
-                nursery.start_soon(self._timer)
+                nursery.start_soon(self._deadlines.run, self._ports.flush)
                 nursery.start_soon(self._events)
                 nursery.start_soon(self._addresses.run)
                 nursery.start_soon(self._kernel.guardian.run)
@@ -226,38 +219,6 @@ class Runtime:
 
     # ---------------------------------------------------------------- tasks
 
-    async def _timer(self) -> None:
-        self._arm()
-        while True:
-            waiting = self.now()
-            await self._kernel.clock.wait()
-            now = self.now()
-            self._ticking, self._armed = True, None
-            self._vigil.beat()
-            others = self._speak()
-            for count, router in enumerate(others, start=1):
-                router.tick(now, waiting)
-                if count % TURN == 0:  # the first addresses need not wait for the last role
-                    await trio.lowlevel.checkpoint()
-                if count % PIECE == 0:  # many of them take a while
-                    self._vigil.look()
-                    others += self._speak()
-            self._ticking = False
-            self._arm()
-
-    def _speak(self) -> list[Router]:
-        """Send every regular advertisement that is due, in one go; the routers with more to do."""
-        now = self.now()
-        others: list[Router] = []
-        for router in self._schedule.due(now):
-            if router.speak(now):
-                self._schedule.renew(router)
-            else:
-                others.append(router)
-        for port in self._ports:
-            port.flush()
-        return others
-
     async def _events(self) -> None:
         while True:
             events = await self._kernel.events.receive()
@@ -270,13 +231,7 @@ class Runtime:
 
     async def _run_port(self, work: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
         with suppress(trio.ClosedResourceError):
-            await work(self._look_on)
-
-    def _look_on(self) -> None:
-        """Look; the timer that is to do so before long is put off."""
-        self._vigil.look()
-        if self._armed is not None and 2 * self._armed < self.now() + self._vigil.due:
-            self._arm(later=True)
+            await work(self._deadlines.look)
 
     async def _hear(self, footing: Footing, waiting: Sequence[Waiting]) -> None:
         def targets() -> list[Address]:
@@ -299,14 +254,14 @@ class Runtime:
             await trio.sleep(HOUSEKEEPING_EVERY_S)
             self._vigil.look()
             self._addresses.retry()
-            await self._each(lambda router: router.look_around())
+            await self._each(lambda router: router.look_around(), GLANCES)
             self.lateness.look(self.now())
 
-    async def _each(self, do: Callable[[Router], None]) -> None:
+    async def _each(self, do: Callable[[Router], None], turn: int = TURN) -> None:
         """Do something to every router, and let others have their turn meanwhile."""
         for count, router in enumerate(list(self.routers.values()), start=1):
             do(router)
-            if count % TURN == 0:
+            if count % turn == 0:
                 await trio.lowlevel.checkpoint()
                 self._vigil.look()
 
@@ -397,7 +352,7 @@ class Runtime:
                     self._sharing[ip].remove(router)
                 router.shutdown("left")
                 self._part(router)
-                self._schedule.forget(router)
+                self._deadlines.forget(router)
         busy = {claim for router in self.routers.values() if router.leaving for claim in router.spec.claims}
         missing = (spec for name, spec in self._wanted.items() if name not in self.routers)
         free = [spec for spec in missing if not busy or not spec.claims & busy]
@@ -412,7 +367,7 @@ class Runtime:
             self._vigil.holding()
         self._tidied.set()
         self._tidied = trio.Event()
-        self._arm()
+        self._deadlines.arm()
 
     def _make(self, spec: RouterSpec) -> None:
         router = self.routers[spec.name] = Router(spec, self._services)
@@ -439,23 +394,9 @@ class Runtime:
             self._parting = [each for each in self._parting if not each.over.is_set()] + [router.movement]
 
     def _renew(self, router: Router) -> None:
-        self._schedule.renew(router)
-        self._arm()
+        self._deadlines.renew(router)
         if router.leaving and router.idle and self.routers.get(router.spec.name) is router:
             self._tidy_soon()
-
-    def _arm(self, *, later: bool = False) -> None:
-        """The one place that sets the one timer; while routers tick, only when all have.
-
-        It may go off too early, which costs less than to set it each time that a deadline moves; `later` puts it off.
-        """
-        if self._ticking:
-            return
-        following, due = self._schedule.next(), self._vigil.due
-        following = due if following is None else min(following, due)
-        if self._armed is None or following < self._armed or (later and following > self._armed):
-            self._armed = following
-            self._kernel.clock.arm(following)
 
     def _port_opened(self, port: Port) -> None:
         assert self._nursery is not None, "routers are made while the runtime runs"

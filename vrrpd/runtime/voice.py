@@ -14,13 +14,18 @@ from vrrpd.linux.letters import Letter
 from vrrpd.proto.clock import Instant
 from vrrpd.proto.renewal import Rhythm
 from vrrpd.proto.router import VirtualRouter
+from vrrpd.runtime.choir import Verse
 from vrrpd.runtime.member import Member
 from vrrpd.runtime.remarks import Remarks
 from vrrpd.runtime.services import Services
 
 
 class Voice:
-    """The voice of one virtual router."""
+    """The voice of one virtual router.
+
+    Attributes:
+        verse: the regular advertisement, where it is the same each time; None where it has to be made anew.
+    """
 
     def __init__(
         self,
@@ -47,18 +52,18 @@ class Voice:
         self._services = services
         self._remarks = remarks
         self._news = news
-        self._once_more: tuple[Rhythm, Callable[[], None]] | None = None
+        self.verse: Verse | None = None
 
     def once_more(self, now: int) -> bool:
         """Post the last regular advertisement once more, if it is due and nothing has happened since."""
-        if self._once_more is None:
+        verse = self.verse
+        if verse is None:
             return False
-        rhythm, post = self._once_more
-        due = rhythm.deadline
-        if not rhythm.note(now):
+        due = verse.rhythm.deadline
+        if not verse.rhythm.note(now):
             return False
-        self._member.punctuality.due = due
-        post()
+        verse.punctuality.due = due
+        verse.port.post(verse.letters, verse.sent, verse.punctuality, returned=False)
         return True
 
     def regular(self, due: int) -> None:
@@ -68,16 +73,11 @@ class Voice:
             return
         member.punctuality.due = due
         letters = self._letters(self._core.effective_priority)
-        post = partial(
-            member.port.post,
-            letters,
-            partial(member.sent, letters, news=self._sending_changed),
-            member.punctuality,
-            returned=bool(member.unsent),
-        )
-        post()
-        steady = not member.unsent and not member.owners
-        self._once_more = (rhythm, post) if isinstance(rhythm, Rhythm) and steady else None
+        sent = partial(member.sent, letters, news=self._sending_changed)
+        member.port.post(letters, sent, member.punctuality, returned=bool(member.unsent))
+        self.verse = None
+        if isinstance(rhythm, Rhythm) and not member.unsent and not member.owners:
+            self.verse = Verse(rhythm, member.port, letters, sent, member.punctuality)
 
     def say(self, priority: int) -> None:
         """Send an advertisement to all peers, at once."""
@@ -115,7 +115,9 @@ class Voice:
         return letters
 
     def _sending_changed(self) -> None:
-        self._once_more = None
+        if self.verse is not None:
+            self.verse.rhythm.leave()
+        self.verse = None
         self._news()
 
     def _instant(self) -> Instant:

@@ -1,0 +1,128 @@
+"""The one timer, and who is due when it goes off.
+
+Regular advertisements leave first, all in one go; then the routers have their turn that have more to do, a few at a
+time, so that others speak meanwhile. Owns the schedule, the choirs in it, and the clock's alarm: this is the only place
+that sets it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import trio
+
+from vrrpd.proto.renewal import Heard
+from vrrpd.runtime.choir import Choir, choirs
+from vrrpd.runtime.kernel import Clock
+from vrrpd.runtime.routers import Router
+from vrrpd.runtime.schedule import Schedule
+from vrrpd.runtime.vigil import Vigil
+
+PIECE = 4
+"""So many routers are ticked, each of which may take the role, before others that are due have their turn to speak."""
+
+TURN = 64
+"""So many routers have something done to them before other tasks have their turn; some ten milliseconds."""
+
+
+class Deadlines:
+    """The deadlines of all routers."""
+
+    def __init__(self, clock: Clock, vigil: Vigil) -> None:
+        """Start with none.
+
+        Args:
+            clock: the one that routers live by.
+            vigil: told when the timer has gone off; it wants to be told now and then.
+        """
+        self._clock = clock
+        self._vigil = vigil
+        self._schedule = Schedule[Router | Choir]()
+        self._armed: int | None = None
+        self._ticking = False
+
+    async def run(self, flush: Callable[[], None]) -> None:
+        """Wait for the timer, for ever.
+
+        Args:
+            flush: sends what the routers have posted.
+        """
+        self.arm()
+        while True:
+            waiting = self._clock.now()
+            await self._clock.wait()
+            now = self._clock.now()
+            self._ticking, self._armed = True, None
+            self._vigil.beat()
+            others = self._speak(flush)
+            for count, router in enumerate(others, start=1):
+                router.tick(now, waiting)
+                if count % TURN == 0:  # the first addresses need not wait for the last role
+                    await trio.lowlevel.checkpoint()
+                if count % PIECE == 0:  # many of them take a while
+                    self._vigil.look()
+                    others += self._speak(flush)
+            self._ticking = False
+            self.arm()
+
+    def renew(self, router: Router) -> None:
+        """The deadline of a router has moved."""
+        if router.choir is None or not router.choir.chorus.intact:
+            self._schedule.renew(router)
+            self.arm()
+
+    def forget(self, router: Router) -> None:
+        """It will not be due any more."""
+        self._schedule.forget(router)
+        router.choir = None
+
+    def hear_together(self, routers: Sequence[Router], chorus: Heard) -> None:
+        """These hear their Actives together from now on."""
+        self._join(Choir(routers, chorus))
+
+    def look(self) -> None:
+        """Look for the vigil; a timer that is to do so before long is put off."""
+        self._vigil.look()
+        if self._armed is not None and 2 * self._armed < self._clock.now() + self._vigil.due:
+            self.arm(later=True)
+
+    def arm(self, *, later: bool = False) -> None:
+        """Set the timer; while routers tick, only when all have.
+
+        It may go off too early, which costs less than to set it each time that a deadline moves; `later` puts it off.
+        """
+        if self._ticking:
+            return
+        following, due = self._schedule.next(), self._vigil.due
+        following = due if following is None else min(following, due)
+        if self._armed is None or following < self._armed or (later and following > self._armed):
+            self._armed = following
+            self._clock.arm(following)
+
+    def _speak(self, flush: Callable[[], None]) -> list[Router]:
+        """Send every regular advertisement that is due, in one go; the routers with more to do."""
+        now = self._clock.now()
+        spoke, others = list[Router | Choir](), list[Router]()
+        while due := self._schedule.due(now):
+            for each in due:
+                if each.speak(now):
+                    self._schedule.renew(each)
+                    spoke.append(each)
+                elif isinstance(each, Router):
+                    others.append(each)
+                else:
+                    self._renew_each(each.leave())
+        flush()
+        for choir in choirs(spoke):
+            self._join(choir)
+        return others
+
+    def _join(self, choir: Choir) -> None:
+        """From now on the schedule has one entry for all of them."""
+        for router in choir.routers:
+            self._schedule.forget(router)
+        self._schedule.renew(choir)
+
+    def _renew_each(self, routers: Iterable[Router]) -> None:
+        for router in routers:
+            self._schedule.renew(router)
