@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.proto.builders import DEFAULT, FAILED, HEALTHY, HIGHER, LOWER, heard, ms, router_in
 from vrrpd.proto.effects import Effect, SendAdvert
 from vrrpd.proto.events import Adjust, Drain, Event, Received, Tick
-from vrrpd.proto.renewal import Renewal, Rhythm
+from vrrpd.proto.renewal import Heard, Renewal, Rhythm, Spoken
 from vrrpd.proto.router import VirtualRouter
 from vrrpd.proto.settings import Settings
 from vrrpd.proto.states import Active, Backup
@@ -85,6 +85,90 @@ def test_sending_by_rhythm_comes_to_the_same_as_handling(
             assert noting.handle(event, now) == handling.handle(event, now)
         assert noting.deadline == handling.deadline
     assert all_of(noting) == all_of(handling)
+
+
+TOGETHER = range(3)
+BURST = st.just("burst")
+ALONE = st.tuples(EVENTS, st.sampled_from(TOGETHER))
+
+
+def hear_together(routers: Sequence[VirtualRouter]) -> Heard | None:
+    """The chorus of routers that have just heard the same, where that was routine for all of them."""
+    renewals = [each.routine for each in routers if isinstance(each.routine, Renewal)]
+    return Heard(renewals) if len(renewals) == len(routers) else None
+
+
+@given(
+    story=st.lists(st.tuples(st.one_of(BURST, BURST, BURST, ALONE), st.integers(0, ms(3500))), max_size=30),
+    settings=st.lists(st.sampled_from([DEFAULT, PATIENT, CONTENT]), min_size=3, max_size=3),
+    look=st.sampled_from([None, *TOGETHER]),
+)
+def test_hearing_together_comes_to_the_same_as_handling_each(
+    story: list[tuple[str | tuple[Event, int], int]], settings: list[Settings], look: int | None
+) -> None:
+    noting, handling = ([router_in(BACKUP, each) for each in settings] for _ in range(2))
+    last: list[Event | None] = [None] * len(noting)
+    now, chorus = 0, None
+    for what, pause in story:
+        now += pause
+        if isinstance(what, str):
+            asked = [each.handle(SAME, now) for each in handling]
+            if chorus is not None and chorus.note(now):
+                assert asked == [[], [], []]
+            else:
+                assert [take(each, SAME, before, now) for each, before in zip(noting, last, strict=True)] == asked
+                chorus, last[:] = hear_together(noting), [SAME] * len(noting)
+        else:
+            event, which = what
+            assert noting[which].handle(event, now) == handling[which].handle(event, now)
+            last[which] = event
+        assert [each.deadline for each in noting] == [each.deadline for each in handling]
+        assert chorus is None or not chorus.intact or chorus.deadline <= min(each.deadline or now for each in noting)
+        if look is not None:
+            assert all_of(noting[look]) == all_of(handling[look])
+    assert [all_of(each) for each in noting] == [all_of(each) for each in handling]
+
+
+@given(
+    story=st.lists(st.one_of(BURST, BURST, BURST, ALONE), max_size=20),
+    lateness=st.integers(0, ms(700)),
+    look=st.sampled_from([None, *TOGETHER]),
+)
+def test_speaking_together_comes_to_the_same_as_handling_each(
+    story: list[str | tuple[Event, int]], lateness: int, look: int | None
+) -> None:
+    noting, handling = ([router_in(Active(advert_at=SECOND, since=0)) for _ in TOGETHER] for _ in range(2))
+    now, chorus = 0, None
+    for what in story:
+        if isinstance(what, str):
+            now = max(now, min(each.deadline or now for each in noting) + lateness)
+            said = chorus is not None and chorus.note(now)
+            for one, other in zip(noting, handling, strict=True):
+                due = other.deadline is not None and other.deadline <= now
+                asked = other.handle(Tick(), now) if due else []
+                assert said or not due or advertise(one, now) == asked
+            rhythms = [each.routine for each in noting if isinstance(each.routine, Rhythm)]
+            if not said and len(rhythms) == len(noting) and len({each.deadline for each in rhythms}) == 1:
+                chorus = Spoken(rhythms)
+        else:
+            event, which = what
+            assert noting[which].handle(event, now) == handling[which].handle(event, now)
+        assert [each.deadline for each in noting] == [each.deadline for each in handling]
+        if look is not None:
+            assert all_of(noting[look]) == all_of(handling[look])
+    assert [all_of(each) for each in noting] == [all_of(each) for each in handling]
+
+
+def test_what_happens_to_one_ends_the_chorus_for_all() -> None:
+    one, other = (router_in(BACKUP) for _ in range(2))
+    for each in (one, other):
+        each.handle(SAME, 0)
+    chorus = hear_together([one, other])
+    assert chorus is not None
+    assert chorus.note(SECOND)
+    one.handle(heard(0), 2 * SECOND)
+    assert not chorus.note(2 * SECOND)
+    assert other.state == Backup(SECOND + ms(3062.5), SECOND, HIGHER), "what was noted until then counts"
 
 
 def test_the_second_advertisement_of_an_active_is_in_its_rhythm() -> None:

@@ -1,0 +1,158 @@
+"""Many routers that speak, and hear, together: everything is as if each did so for itself."""
+
+from __future__ import annotations
+
+import errno
+from ipaddress import IPv4Address
+from itertools import pairwise
+from typing import Any
+
+import trio
+
+from tests.runtime.agents import NODES, Agent, run_cluster
+from tests.runtime.lan import Lan
+from vrrpd.proto.datagram import Datagram
+
+MANY = 40
+ROUTERS = "".join(f"  r{n}: {{vrid: {n}, addresses: [10.0.1.{n}/32]}}\n" for n in range(1, MANY + 1))
+FILE = f"{NODES}defaults: {{hear_first: off, advert_interval: 100ms, lease: off}}\nrouters:\n{ROUTERS}"
+NAMES = [f"r{n}" for n in range(1, MANY + 1)]
+BACKUP = IPv4Address("10.0.0.12")
+
+
+async def at_rest(lan: Lan) -> tuple[Agent, Agent]:
+    """The first is Active for all of them, the other one Backup, and nothing new has happened for a while."""
+    lb1, lb2 = await run_cluster(lan, FILE)
+    assert [lb1.shown(name)["state"] for name in NAMES] == ["active"] * MANY
+    return lb1, lb2
+
+
+def counted(agent: Agent, name: str) -> dict[str, Any]:
+    """The counters of one router."""
+    return agent.shown(name)["counters"]
+
+
+def times_of(lan: Lan, vrid: int) -> list[float]:
+    """When each advertisement of a virtual router arrives from now on, filled while the test goes on; milliseconds."""
+    times, known = list[float](), lan.lost
+
+    def note(receiver: str, datagram: Datagram) -> bool:
+        if datagram.payload[1] == vrid and receiver == "lb2" and datagram.destination == BACKUP:
+            times.append(lan.now)
+        return known(receiver, datagram)
+
+    lan.lost = note
+    return times
+
+
+async def test_each_counts_what_all_said_and_heard(lan: Lan) -> None:
+    lb1, lb2 = await at_rest(lan)
+    before = [(counted(lb1, n)["adverts_sent"], counted(lb2, n)["adverts_received"]) for n in NAMES]
+    await trio.sleep(3)
+    after = [(counted(lb1, n)["adverts_sent"], counted(lb2, n)["adverts_received"]) for n in NAMES]
+    grown = {(s - sent, r - received) for (sent, received), (s, r) in zip(before, after, strict=True)}
+    assert grown == {(30, 30)}
+    buckets = lb1.status()["lateness"]["buckets"]
+    assert sum(each["adverts"] for each in buckets) >= 30 * MANY
+    assert all(lb2.shown(name)["active_address"] == "10.0.0.11" for name in NAMES)
+
+
+async def test_one_that_hands_over_is_answered_at_once_and_the_others_do_not_notice(lan: Lan) -> None:
+    lb1, lb2 = await at_rest(lan)
+    others = times_of(lan, 4)
+    await trio.sleep(0.03)  # in the middle between two bursts
+    start = lan.now
+    lb1.router("r3").drain(force=False)
+    await trio.sleep(1)
+    (taken, _), *_ = lan.told("lb2", "adds 10.0.1.3", since=start)
+    assert taken < 10, "Skew_Time is 6.25 ms, and the next burst far away"
+    assert lb2.shown("r3")["state"] == "active"
+    assert [lb1.shown(name)["state"] for name in NAMES if name != "r3"] == ["active"] * (MANY - 1)
+    assert {round(after - before, 1) for before, after in pairwise(others)} == {100}
+
+
+async def test_one_that_left_and_is_back_speaks_with_the_others_again(lan: Lan) -> None:
+    lb1, _ = await at_rest(lan)
+    lb1.router("r3").drain(force=False)
+    await trio.sleep(1)
+    lb1.router("r3").undrain()
+    await trio.sleep(2)
+    assert lb1.shown("r3")["state"] == "active"
+    calls = await bursts_sent(lb1)
+    assert calls == 20, "two in each interval"
+
+
+async def bursts_sent(agent: Agent) -> int:
+    """How often the socket is asked to send anything, within a second."""
+    (socket,), number = agent.host.adverts, 0
+    send = socket.send
+
+    def counting(letters: Any) -> Any:
+        nonlocal number
+        number += 1
+        return send(letters)
+
+    socket.send = counting  # type: ignore[method-assign]
+    await trio.sleep(1)
+    del socket.send
+    return number
+
+
+async def test_all_are_taken_over_when_their_active_is_gone(lan: Lan) -> None:
+    lb1, lb2 = await at_rest(lan)
+    start = lan.now
+    lb1.kill()
+    await trio.sleep(1)
+    taken = [at for at, _ in lan.told("lb2", "adds", since=start)]
+    assert len(taken) == MANY
+    assert 200 < min(taken) <= max(taken) < 320, "three intervals and Skew_Time, of what was heard last"
+    assert [lb2.shown(name)["state"] for name in NAMES] == ["active"] * MANY
+
+
+async def test_one_that_falls_silent_alone_is_taken_over_alone(lan: Lan) -> None:
+    _, lb2 = await at_rest(lan)
+    lan.lost = lambda name, datagram: name == "lb2" and datagram.payload[1] == 7
+    start = lan.now
+    await trio.sleep(0.34)
+    assert [what for _, what in lan.told("lb2", "adds", since=start)] == ["adds 10.0.1.7/32"]
+    assert [lb2.shown(name)["state"] for name in NAMES if name != "r7"] == ["backup"] * (MANY - 1)
+
+
+async def test_what_cannot_be_sent_together_is_an_alarm_of_each_until_it_can(lan: Lan) -> None:
+    lb1, lb2 = await at_rest(lan)
+    lb1.host.unsendable[BACKUP] = errno.EPERM
+    await trio.sleep(0.15)
+    assert all("send_failed" in lb1.alarms(name) for name in NAMES)
+    lb1.host.unsendable.clear()
+    await trio.sleep(0.35)
+    assert not any(lb1.alarms(name) for name in NAMES)
+    assert [lb2.shown(name)["state"] for name in NAMES] == ["backup"] * MANY
+
+
+async def test_a_frozen_active_of_many_says_nothing_when_it_wakes_up(lan: Lan) -> None:
+    lb1, lb2 = await at_rest(lan)
+    lb1.host.freeze()
+    await trio.sleep(2)
+    start = lan.now
+    lb1.host.thaw()
+    await trio.sleep(0.05)
+    assert lan.told("lb1", "says", "claims", since=start) == []
+    await trio.sleep(2)
+    assert [lb1.shown(name)["state"] for name in NAMES] == ["active"] * MANY, "it preempts, as it is to"
+    assert [lb2.shown(name)["state"] for name in NAMES] == ["backup"] * MANY
+
+
+async def test_a_backup_of_many_is_woken_once_for_each_burst(lan: Lan) -> None:
+    _, lb2 = await at_rest(lan)
+    (socket,), waits = lb2.host.adverts, 0
+    wait = socket.wait_readable
+
+    async def counting() -> None:
+        nonlocal waits
+        waits += 1
+        await wait()
+
+    socket.wait_readable = counting  # type: ignore[method-assign]
+    await trio.sleep(5)
+    assert 1 <= waits <= 10, "of a hundred bursts; now and then, to know when they come"
+    assert [lb2.shown(name)["state"] for name in NAMES] == ["backup"] * MANY
