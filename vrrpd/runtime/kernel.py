@@ -22,6 +22,7 @@ from vrrpd.linux.requester import requester
 from vrrpd.linux.send_error import SendError
 from vrrpd.linux.sockets import VrrpSocket
 from vrrpd.linux.timer import Clock, TimerFd
+from vrrpd.linux.worker import Job
 from vrrpd.proto.auth import Seal
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.outline import Outline
@@ -155,8 +156,12 @@ class KernelEvents(Protocol):
 class Worker(Protocol):
     """See `linux.worker.Worker`."""
 
+    def begin(self, work: Callable[[], T], ended: Callable[[Job[T]], None]) -> Job[T]:
+        """Have something done in the thread, in order; `ended` is called on the event loop and must not raise."""
+        ...
+
     async def run(self, work: Callable[[], T]) -> T:
-        """Have something done in the thread, in order; cancelled, nobody waits, and what has not begun is not done."""
+        """The same for a task; cancelled, nobody waits, and what has not begun is not done."""
         ...
 
 

@@ -8,7 +8,7 @@ here waits. After each call the caller renews the one timer from `deadline`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 
@@ -385,8 +385,8 @@ class Router:
                     self._services.announcer.end((self.spec.name, index))
             case Acquire():
                 self._voices[index].cover()
-                self._services.claims.watch((self.spec.name, index), member.watch(partial(self.claimed, index)))
                 self._services.addresses.hold(member.places, partial(self._settled, index))
+                self._services.claims.watch((self.spec.name, index), member.watch(partial(self.claimed, index)))
             case Release():
                 self._services.announcer.end((self.spec.name, index))
                 self._services.claims.forget((self.spec.name, index))
@@ -400,15 +400,16 @@ class Router:
                 if previous is Role.INITIALIZE and self.waits_to_hear(index):
                     self._services.listen(self, index)
 
-    def _settled(self, index: int, outcome: Outcome) -> None:
-        """An address is there, or is not: the answer of the worker thread."""
+    def _settled(self, index: int, outcomes: Sequence[Outcome]) -> None:
+        """Addresses are there, or are not: the answer of the worker thread."""
         member = self.members[index]
         if not self.group.members[index].holds_addresses:
             return
-        known = member.outcomes.get(outcome.place.key)
-        member.outcomes[outcome.place.key] = outcome
+        known = [member.outcomes.get(outcome.place.key) for outcome in outcomes]
+        member.outcomes.update((outcome.place.key, outcome) for outcome in outcomes)
         # One that fails again, as it does each second, is no news for the neighbours.
-        if known is None or not known.standing is outcome.standing is Standing.FAILED:
+        pairs = zip(known, outcomes, strict=True)
+        if any(before is None or not before.standing is each.standing is Standing.FAILED for before, each in pairs):
             self._announce(index)
         self._after()
 
