@@ -436,6 +436,9 @@ class FakeGuardian:
     def watch(self, limit: int) -> None:
         self.limit = limit
 
+    def prepare(self, who: str, cover: Cover) -> None:
+        """It knows nothing of that before it is told."""
+
     def cover(self, who: str, cover: Cover) -> None:
         self.covers[who] = cover
         self.addresses.update(cover.addresses)

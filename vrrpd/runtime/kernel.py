@@ -206,6 +206,10 @@ class Guardian(Protocol):
         """How old the stamp may be while anything is held, nanoseconds."""
         ...
 
+    def prepare(self, who: str, cover: Cover) -> None:
+        """This is what it may be told soon: what can be done for that before is done now."""
+        ...
+
     def cover(self, who: str, cover: Cover) -> None:
         """Told before the addresses are added, and again when anything of it changes."""
         ...

@@ -31,7 +31,7 @@ from vrrpd.proto.validate import Drop, priority_of, validate
 from vrrpd.runtime import doubts
 from vrrpd.runtime.addresses import Outcome, Standing
 from vrrpd.runtime.alarms import Alarms, Code
-from vrrpd.runtime.conditions import conditions
+from vrrpd.runtime.conditions import LASTING, conditions
 from vrrpd.runtime.health import Health
 from vrrpd.runtime.member import Footing, Member
 from vrrpd.runtime.moving import Movement
@@ -76,7 +76,7 @@ class Router:
         self._releasing = False  # giving the role away because of its health
         self._held_down = False
         self._served = False  # when it was told to leave
-        self._changed = trio.Event()
+        self._changed = trio.lowlevel.ParkingLot()
         self._nothing_new = False  # to say about the last advertisement, nor about the same once more
         self._repairs = Repairs()
         self.remarks = Remarks(self.alarms, self._log)
@@ -176,8 +176,9 @@ class Router:
             self.judge_health()
         late = woken - max(self.group.deadline or woken, waiting)
         if late > self.spec.members[0].settings.interval or isinstance(self.group.members[0].state, Backup):
-            for port in {m.port for m in self.members if m.port is not None}:
-                port.read()
+            for member in self.members:
+                if member.port is not None:
+                    self._services.read(member.port)
         now, pairs = self._services.now(), zip(self.members, self.group.members, strict=True)
         overdue = [member.punctuality for member, core in pairs if member.punctuality.is_due(core.state, now)]
         self._perform(self.group.tick(now, late))
@@ -300,7 +301,7 @@ class Router:
     async def drained_out(self) -> bool:
         """Wait for the outcome of a drain: True: this node is out. False: it is not drained (any more)."""
         while self.drained and not self.idle:
-            await self._changed.wait()
+            await self._changed.park()
         return self.drained
 
     def look_around(self) -> None:
@@ -347,15 +348,16 @@ class Router:
             member.stand(footing, port)
             self._services.addresses.expect(member.places)
         self._perform(self.group.start([f.source for f in footings], self._services.now()))
-        for member, core in zip(self.members, self.group.members, strict=True):
-            member.prepare(core)
+        for voice in self._voices:
+            voice.prepare()
         return None
 
     def _follow_names(self, footings: list[Footing]) -> None:
         """An interface may be renamed under us; what stands on it stays."""
-        for member, footing in zip(self.members, footings, strict=True):
+        for member, footing, voice in zip(self.members, footings, self._voices, strict=True):
             if member.footing is not None and member.port is not None and member.footing.names != footing.names:
                 member.stand(footing, member.port)
+                voice.prepare()
 
     def _stand_down(self, reason: str) -> None:
         if self.members[0].footing is None:
@@ -455,8 +457,6 @@ class Router:
         active, holds = isinstance(core.state, Active), core.holds_addresses
         self.movement.want(active=active, holds=holds, priority=core.effective_priority)
         self._services.renew(self)
-        self._changed.set()
-        self._changed = trio.Event()
-        now = self._services.now()
-        for code, detail in conditions(self.group, self.members, self.health, held_down=self._held_down):
-            self.alarms.set(code, detail, now)
+        self._changed.unpark_all()
+        found = conditions(self.group, self.members, self.health, held_down=self._held_down)
+        self.alarms.hold(LASTING, found, self._services.now())

@@ -47,7 +47,7 @@ from vrrpd.proto.timers import SECOND
 from vrrpd.runtime.addresses import Addresses
 from vrrpd.runtime.announcer import Announcer
 from vrrpd.runtime.claims import Claims, Post
-from vrrpd.runtime.health import CheckState
+from vrrpd.runtime.health import CheckState, unchecked
 from vrrpd.runtime.hearing import Waiting, hear_first, on_link
 from vrrpd.runtime.host_routes import HostRoutes, remove_orphans
 from vrrpd.runtime.kernel import Kernel
@@ -64,7 +64,8 @@ from vrrpd.runtime.vigil import Vigil, freeze_limit
 HOUSEKEEPING_EVERY_S = 1
 
 PIECE = 4
-"""So many routers are ticked, each of which may take the role, before others that are due have their turn to speak."""
+"""So many routers are ticked, each of which may take the role, before others that are due have their turn to speak, and
+what the kernel did for the ones before is settled."""
 
 TURN = 64
 """So many routers have something done to them before other tasks have their turn; some ten milliseconds."""
@@ -110,6 +111,7 @@ class Runtime:
         self._peers: set[Address] = set()
         self._armed: int | None = None
         self._ticking = False
+        self._just_read: set[Port] = set()
         self._hearings: dict[tuple[int, bytes, Address], list[Waiting]] = {}
         self._limit = 0  # the last F while anything was held
         self._nursery: trio.Nursery | None = None
@@ -127,6 +129,7 @@ class Runtime:
             checks=self.checks,
             now=kernel.clock.now,
             wall=kernel.clock.wall,
+            read=self._read,
             renew=self._renew,
             listen=self._listen,
             guardian=kernel.guardian,
@@ -174,16 +177,15 @@ class Runtime:
         self._shared.clear()
         self._shared.update(address.address.ip for member in members for address in member.addresses)
         self._peers = {peer for member in members for peer in (*member.settings.peers, *member.names)}
-        tracked = {
-            name for router in self.routers.values() for name in router.spec.checks
-        }  # one that leaves looks at them
-        fresh = {c.name: self.checks.get(c.name, _unchecked(up=c.start_up)) for c in spec.checks}
+        # One that leaves looks at its checks.
+        tracked = {name for router in self.routers.values() for name in router.spec.checks}
+        fresh = {c.name: self.checks.get(c.name, unchecked(up=c.start_up)) for c in spec.checks}
         for name in self.checks.keys() - tracked - fresh.keys():
             del self.checks[name]
         self.checks.update(fresh)
         for name, router in list(self.routers.items()):
-            if router.spec != self._wanted.get(name):
-                router.leave("no longer in the configuration" if name not in self._wanted else "reconfigured")
+            if router.spec != (wanted := self._wanted.get(name)):
+                router.leave("reconfigured" if wanted else "no longer in the configuration")
         self._hosts_changed()
         self._tidy()
 
@@ -237,9 +239,8 @@ class Runtime:
             others = self._speak()
             for count, router in enumerate(others, start=1):
                 router.tick(now, waiting)
-                if count % TURN == 0:  # the first addresses need not wait for the last role
-                    await trio.lowlevel.checkpoint()
                 if count % PIECE == 0:  # many of them take a while
+                    await trio.lowlevel.checkpoint()
                     self._vigil.look()
                     others += self._speak()
             self._ticking = False
@@ -247,6 +248,7 @@ class Runtime:
 
     def _speak(self) -> list[Router]:
         """Send every regular advertisement that is due, in one go; the routers with more to do."""
+        self._just_read.clear()
         now = self.now()
         others: list[Router] = []
         for router in self._schedule.due(now):
@@ -257,6 +259,12 @@ class Runtime:
         for port in self._ports:
             port.flush()
         return others
+
+    def _read(self, port: Port) -> None:
+        """Hand over what has come in, for all routers of one piece together."""
+        if port not in self._just_read:
+            self._just_read.add(port)
+            port.read()
 
     async def _events(self) -> None:
         while True:
@@ -490,7 +498,3 @@ def _no_mover(_runtime: Runtime, _router: Router, spec: MoverSpec, _changed: Cal
 
 MakeMover: TypeAlias = Callable[[Runtime, Router, MoverSpec, Callable[[], None]], Moving]
 """Makes a mover of a router; it is given what to call after each change of its report."""
-
-
-def _unchecked(*, up: bool) -> CheckState:
-    return CheckState(up, settled=False, since=0.0, detail="not checked yet")
