@@ -41,6 +41,10 @@ from vrrpd.runtime.services import Services
 from vrrpd.runtime.voice import Voice
 from vrrpd.runtime.witness import Witness
 
+EARLY = 300_000
+"""So many nanoseconds before Active_Down_Timer fires a Backup looks whether somebody spoke: what has not run for a
+while takes several times as long, and who was just awake is woken sooner."""
+
 
 class Router:
     """One router: its group of virtual routers, and what they need of the host.
@@ -75,6 +79,8 @@ class Router:
         self._drain = Drain.NO
         self._releasing = False  # giving the role away because of its health
         self._held_down = False
+        self._watches = False  # it is Backup
+        self._looked_for: int | None = None  # the end of Active_Down_Timer before which it has looked already
         self._served = False  # when it was told to leave
         self._changed = trio.lowlevel.ParkingLot()
         self._nothing_new = False  # to say about the last advertisement, nor about the same once more
@@ -91,6 +97,8 @@ class Router:
     def deadline(self) -> int | None:
         """When `tick` is due, nanoseconds."""
         following = self.group.deadline
+        if self._watches and following is not None and following != self._looked_for:
+            following -= EARLY
         if not self._held_down:
             return following
         until = self.health.hold_down.until
@@ -174,15 +182,26 @@ class Router:
         if self._held_down and not self.health.hold_down.active(now):
             self._held_down = False
             self.judge_health()
-        late = woken - max(self.group.deadline or woken, waiting)
+        due = self.group.deadline
+        if self._watches and due is not None and now < due:
+            if due - EARLY <= now:
+                self._read()
+                self._looked_for = due
+            self._services.renew(self)
+            return
+        late = woken - max(due or woken, waiting)
         if late > self.spec.members[0].settings.interval or isinstance(self.group.members[0].state, Backup):
-            for member in self.members:
-                if member.port is not None:
-                    self._services.read(member.port)
+            self._read()
         now, pairs = self._services.now(), zip(self.members, self.group.members, strict=True)
         overdue = [member.punctuality for member, core in pairs if member.punctuality.is_due(core.state, now)]
         self._perform(self.group.tick(now, late))
         self._services.lateness.left(overdue, self._services.now())
+
+    def _read(self) -> None:
+        """Take what has come in by the sockets already."""
+        for member in self.members:
+            if member.port is not None:
+                self._services.read(member.port)
 
     def receive(self, index: int, datagram: Datagram) -> bool:
         """A datagram with our VRID came in; returns whether it was believed."""
@@ -455,6 +474,7 @@ class Router:
         """Renew the timer, tell the movers where the role is, and hold the lasting alarms against what is."""
         core = self.group.members[0]
         active, holds = isinstance(core.state, Active), core.holds_addresses
+        self._watches = isinstance(core.state, Backup)
         self.movement.want(active=active, holds=holds, priority=core.effective_priority)
         self._services.renew(self)
         self._changed.unpark_all()
