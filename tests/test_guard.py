@@ -8,6 +8,7 @@ import socket
 from collections.abc import Sequence
 
 import trio
+import trio.testing
 
 from vrrpd.guard import Guard
 from vrrpd.runtime.kernel import Cover
@@ -48,4 +49,25 @@ async def test_a_new_guardian_is_told_of_any_number_of_routers(nursery: trio.Nur
         await everything.wait()
     assert told["r3999/0"] == [[2, "10.1.15.159/32"]]
     assert guard.trouble is None
+    nursery.cancel_scope.cancel()
+
+
+async def test_what_was_prepared_is_told_as_it_is_and_only_while_it_is_true(nursery: trio.Nursery) -> None:
+    ends = list[socket.socket]()
+
+    async def fork(descriptors: Sequence[int]) -> None:
+        ends.append(socket.socket(fileno=os.dup(descriptors[0])))
+
+    guard = Guard(fork)
+    nursery.start_soon(guard.run)
+    await trio.testing.wait_all_tasks_blocked()
+    [channel] = ends
+    with channel:
+        for _ in range(2):  # what a new one is told in any case
+            channel.recv(1 << 18)
+        early, late = cover(1), cover(2)
+        guard.prepare("web/0", early)
+        for each in (early, late):
+            guard.cover("web/0", each)
+            assert json.loads(channel.recv(1 << 18))["addresses"] == [list(each.addresses[0])]
     nursery.cancel_scope.cancel()

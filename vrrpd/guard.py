@@ -71,6 +71,7 @@ class Guard:
         self._agent = os.pidfd_open(os.getpid())
         self._channel: socket.socket | None = None
         self._covers: dict[str, Cover] = {}
+        self._prepared: dict[str, tuple[Cover, bytes]] = {}
         self._addresses: set[tuple[int, str]] = set()
         self._routes: dict[str, None] = {}  # an ordered set
         self._listeners: dict[str, socket.socket] = {}
@@ -93,12 +94,17 @@ class Guard:
         """How old the stamp may be while anything is held, nanoseconds."""
         self._words[LIMIT] = limit
 
+    def prepare(self, who: str, cover: Cover) -> None:
+        """This may be told soon: it is encoded now, which takes longer than to tell it."""
+        self._prepared[who] = cover, _message(who, cover)
+
     def cover(self, who: str, cover: Cover) -> None:
         """Told before the addresses are added, and again when anything of it changes."""
         if self._covers.get(who) != cover:
             self._covers[who] = cover
             self._addresses.update(cover.addresses)
-            self._tell(_message(who, cover))
+            known = self._prepared.get(who)
+            self._send(known[1] if known is not None and known[0] is cover else _message(who, cover))
 
     def uncover(self, who: str) -> None:
         """The role was given up: no priority 0 any more. The addresses are guarded until they are `gone`."""
@@ -178,7 +184,7 @@ class Guard:
             if number % _PIECE == 0:
                 await trio.lowlevel.wait_writable(channel)
             if who in self._covers:  # as it is by now
-                self._tell(_message(who, self._covers[who]))
+                self._send(_message(who, self._covers[who]))
         covered = {each for cover in self._covers.values() for each in cover.addresses}
         self._tell({"cover": "", **_NOTHING, "addresses": sorted(self._addresses - covered)})
         self._tell({"routes": [*self._routes]})
@@ -186,10 +192,17 @@ class Guard:
             self._tell({"listens": who}, listener)
 
     def _tell(self, message: Mapping[str, Any], *handed: socket.socket) -> None:
+        if self._channel is not None:
+            self._send(json.dumps(message).encode(), *handed)
+
+    def _send(self, packet: bytes, *handed: socket.socket) -> None:
         if self._channel is None:
             return
         try:
-            socket.send_fds(self._channel, [json.dumps(message).encode()], [each.fileno() for each in handed])
+            if handed:
+                socket.send_fds(self._channel, [packet], [each.fileno() for each in handed])
+            else:
+                self._channel.send(packet)
         except OSError as error:  # full: it hangs; or it has ended, which `run` sees, too
             _log.error("the guardian takes no messages (%s)", error.strerror)
             self._channel.shutdown(socket.SHUT_RDWR)
@@ -204,9 +217,9 @@ class Guard:
 _NOTHING: Mapping[str, Any] = {"vrid": 0, "index": 0, "zeros": [], "seal": None, "wait": 0}
 
 
-def _message(who: str, cover: Cover) -> Mapping[str, Any]:
+def _message(who: str, cover: Cover) -> bytes:
     zeros = [(source, destination, payload.hex()) for source, destination, payload in cover.zeros]
-    return {
+    message = {
         "cover": who,
         "vrid": cover.vrid,
         "index": cover.index,
@@ -215,6 +228,7 @@ def _message(who: str, cover: Cover) -> Mapping[str, Any]:
         "wait": cover.wait / 1e9,
         "addresses": cover.addresses,
     }
+    return json.dumps(message).encode()
 
 
 def _enlarge(channel: socket.socket) -> None:

@@ -1,9 +1,10 @@
 """The log: lines on standard error that can never hold up the agent.
 
 A pipe that nobody drains or a stalled journal blocks whoever writes to it, and an agent that blocks is an agent that
-is late with its adverts. So records are formatted where they arise, put into a bounded queue and written by a daemon
-thread of this module. Where the queue is full the line is dropped and counted, and the count is logged as soon as there
-is room. A standard error that is closed or broken loses lines, never the agent.
+is late with its adverts. So records are put into a bounded queue, formatted and written by a daemon thread of this
+module: what is logged must not change afterwards. The thread waits a moment before it begins, for lines come when a
+role moves, which has work to do that is urgent. Where the queue is full the line is dropped and counted, and the count
+is logged as soon as there is room. A standard error that is closed or broken loses lines, never the agent.
 
 Loggers are those of the standard library, below `vrrpd`: a module logs as itself, a virtual router under its own name
 (`logging.getLogger("vrrpd.web/ipv4")`). What is passed as `extra` is a key of its own in the JSON form. Secrets must
@@ -20,6 +21,7 @@ import os
 import queue
 import select
 import threading
+import time
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -34,7 +36,8 @@ STDERR = 2
 QUEUE = 4096
 """How many lines wait at most: about a megabyte, and more than any burst that a person would read."""
 
-_GOODBYE = 0.5  # seconds that closing waits for the writer, twice at most
+_GOODBYE = 1.0  # seconds that closing waits for the writer
+_MOMENT = 0.02  # seconds from the first line to the writing of all that have come by then
 _PREFIX = "vrrpd."
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _COLOURS = {logging.DEBUG: "2", logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "1;31"}
@@ -69,35 +72,45 @@ class Log(logging.Handler):
         self.dropped = 0
         """Lines that found the queue full, since the start."""
         self._fd = fd
+        self._size = size
         self._reported = 0
-        self._waiting: queue.Queue[str | None] = queue.Queue(size)
+        self._waiting: queue.SimpleQueue[logging.LogRecord | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="vrrpd-log", daemon=True)
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Format a record and queue it; drop it where the queue is full."""
-        line = self.format(record)
-        try:
-            self._waiting.put_nowait(line)
-        except queue.Full:
+        """Queue a record; drop it where the queue is full."""
+        if self._waiting.qsize() < self._size:
+            self._waiting.put(record)
+        else:
             self.dropped += 1
 
     def close(self) -> None:
         """Take no more records and give the writer a moment to write what waits; it is left behind if it is stuck."""
         logging.getLogger().removeHandler(self)
-        try:
-            self._waiting.put(None, timeout=_GOODBYE)
-        except queue.Full:
-            return
+        self._waiting.put(None)
         self._thread.join(_GOODBYE)
         super().close()
 
     def _write_all(self) -> None:
-        """Runs in the thread: write lines until told to end."""
-        while (line := self._waiting.get()) is not None:
-            _write(self._fd, line)
+        """Runs in the thread: write what has come, until told to end."""
+        while (first := self._waiting.get()) is not None:
+            time.sleep(_MOMENT)
+            for record in [first, *(self._waiting.get() for _ in range(self._waiting.qsize()))]:
+                if record is None:
+                    self._confess()
+                    return
+                self._write_one(record)
             self._confess()
         self._confess()
+
+    def _write_one(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001 - a line that cannot be formatted is a bug, and no reason to write no other
+            self.handleError(record)
+        else:
+            _write(self._fd, line)
 
     def _confess(self) -> None:
         """Say how many lines were lost, once there is room again."""

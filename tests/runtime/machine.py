@@ -13,6 +13,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from ipaddress import ip_interface
 from typing import Never, TypeVar
 
@@ -42,6 +43,7 @@ from vrrpd.linux.packet_socket import Instruction
 from vrrpd.linux.send_error import SendError
 from vrrpd.linux.sieve import Hears, sieve
 from vrrpd.linux.sysctl import SysctlError
+from vrrpd.linux.worker import Job, Worker
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.outline import Outline
 from vrrpd.proto.settings import Address, Family, family_of
@@ -338,11 +340,13 @@ class Host:
         return None
 
 
-class FakeWorker:
+class FakeWorker(Worker):
     """A thread of trio's, for the virtual clock looks whether one is at work."""
 
-    async def run(self, work: Callable[[], T]) -> T:
-        return await trio.to_thread.run_sync(work, abandon_on_cancel=True)
+    def begin(self, work: Callable[[], T], ended: Callable[[Job[T]], None]) -> Job[T]:
+        job = Job(work, ended)
+        trio.lowlevel.spawn_system_task(partial(trio.to_thread.run_sync, job.do, abandon_on_cancel=True))
+        return job
 
 
 class FakeClock:
@@ -432,6 +436,9 @@ class FakeGuardian:
 
     def watch(self, limit: int) -> None:
         self.limit = limit
+
+    def prepare(self, who: str, cover: Cover) -> None:
+        """It knows nothing of that before it is told."""
 
     def cover(self, who: str, cover: Cover) -> None:
         self.covers[who] = cover

@@ -14,7 +14,7 @@ from tests.runtime.lan import Lan
 from tests.runtime.machine import FakeCommands
 from vrrpd.linux.netlink import NetlinkError
 from vrrpd.proto.settings import Family
-from vrrpd.runtime.addresses import Standing
+from vrrpd.runtime.addresses import Batch, Standing
 
 
 async def test_what_a_dead_agent_left_goes_before_anything_else_happens(lan: Lan) -> None:
@@ -268,6 +268,6 @@ async def test_a_renewal_that_fails_takes_nothing_from_what_is_added_in_one_go_w
 
     monkeypatch.setattr(FakeCommands, "renew", renew)
     write = addresses._write  # pyright: ignore[reportPrivateUsage]
-    _, [outcome] = await trio.to_thread.run_sync(lambda: write([], [place], [], [place.renew]))
+    _, [outcome] = await trio.to_thread.run_sync(lambda: write(Batch([], [place], [], [place.renew], [])))
     assert outcome.standing is Standing.HELD
     assert agent.host.holds(VIP)

@@ -9,6 +9,8 @@ import trio
 
 from tests.runtime.agents import FILE, MULTICAST, NODES, VIP, machine, run_agent, run_cluster
 from tests.runtime.lan import Lan
+from vrrpd.proto.timers import MS
+from vrrpd.runtime.routers import EARLY
 
 
 async def test_the_first_node_becomes_active_and_the_second_watches(lan: Lan) -> None:
@@ -122,6 +124,20 @@ async def test_a_killed_active_is_followed_after_the_down_interval(lan: Lan) -> 
     await trio.sleep(5)
     assert lb2.state == "active"
     assert lan.told("lb2", "adds 10.0.0.100", since=last)[0][0] == pytest.approx(3062.5, abs=1)  # pyright: ignore[reportUnknownMemberType]
+
+
+async def test_a_backup_wakes_before_its_timer_fires_and_takes_nothing_before(lan: Lan) -> None:
+    lb1, lb2 = await run_cluster(lan)
+    await trio.sleep(0.5)
+    lb1.kill()
+    lb1.host.deaf = True
+    due = lb2.router().group.deadline
+    assert due is not None
+    assert lb2.router().deadline == due - EARLY
+    at = lan.now + (due - lb2.host.clock.now()) / MS
+    await trio.sleep(5)
+    first = next(e.at for e in lan.story if e.host == "lb2" and e.what.startswith("says"))
+    assert first == pytest.approx(at, abs=0.02)  # pyright: ignore[reportUnknownMemberType]
 
 
 async def test_of_five_nodes_the_fourth_serves_after_three_deaths(lan: Lan) -> None:

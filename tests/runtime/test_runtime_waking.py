@@ -6,6 +6,7 @@ import trio
 
 from tests.runtime.agents import FILE, VIP, machine, run_agent, run_cluster
 from tests.runtime.lan import Lan
+from vrrpd.runtime.addresses import Batch
 
 FAST = FILE + "defaults: {advert_interval: 100ms}\n"
 MEEK = FILE + "defaults: {preempt: false}\n"
@@ -50,7 +51,7 @@ async def test_a_renewal_that_was_pending_in_a_frozen_process_does_not_run(lan: 
     await trio.sleep(0.3)
     lb1.host.guardian.acts()
     write = addresses._write  # pyright: ignore[reportPrivateUsage]
-    removed, added = await trio.to_thread.run_sync(lambda: write([], [place], [place], [place.renew]))
+    removed, added = await trio.to_thread.run_sync(lambda: write(Batch([], [place], [place], [place.renew], [])))
     assert not lb1.host.holds(VIP)
     assert removed == []
     assert "not awake all the time" in added[0].detail

@@ -22,70 +22,83 @@ import trio
 T = TypeVar("T")
 
 
-class Worker:
-    """The thread, and what it has to do."""
+class Job(Generic[T]):
+    """Something that the thread has to do, and what came of it."""
 
-    def __init__(self) -> None:
-        self._jobs = SimpleQueue[_Job[Any]]()
-
-    def start(self) -> None:
-        """Start the thread, with the rights and the priority that the calling one has now; it ends with the process."""
-        threading.Thread(target=self._work, name="vrrpd-kernel", daemon=True).start()
-
-    async def run(self, work: Callable[[], T]) -> T:
-        """Have something done, after all that was asked for before, and wait for what comes of it.
-
-        Cancelled, it waits no longer: what has begun goes on without anybody, and what has not is not done.
-
-        Args:
-            work: called in the thread.
-
-        Raises:
-            BaseException: whatever `work` raises.
-        """
-        await trio.lowlevel.checkpoint_if_cancelled()
-        job = _Job(work)
-        self._jobs.put(job)
-        try:
-            await job.done.wait()
-        finally:
-            job.wanted = False
-        return job.result()
-
-    def _work(self) -> None:
-        while True:
-            job = self._jobs.get()
-            if job.wanted:
-                job.do()
-
-
-class _Job(Generic[T]):
-    """Something to do, and what came of it.
-
-    Attributes:
-        wanted: False once nobody waits for it.
-        done: set on the event loop at its end.
-    """
-
-    def __init__(self, work: Callable[[], T]) -> None:
-        self.wanted = True
-        self.done = trio.Event()
+    def __init__(self, work: Callable[[], T], ended: Callable[[Job[T]], None]) -> None:
+        self._wanted = True
         self._work = work
+        self._ended = ended
         self._loop = trio.lowlevel.current_trio_token()
         self._values: list[T] = []
         self._error: BaseException | None = None
 
     def do(self) -> None:
         """In the thread."""
+        if not self._wanted:
+            return
         try:
             self._values.append(self._work())
-        except BaseException as error:  # noqa: BLE001 - raised where somebody waits for it
+        except BaseException as error:  # noqa: BLE001 - raised where somebody asks for the result
             self._error = error
         with suppress(trio.RunFinishedError):
-            self._loop.run_sync_soon(self.done.set)
+            self._loop.run_sync_soon(self._end)
+
+    def give_up(self) -> None:
+        """Nobody waits for it any more: what has begun goes on without anybody, and what has not is not done."""
+        self._wanted = False
 
     def result(self) -> T:
-        """On the event loop, once it is done."""
+        """On the event loop, once it has ended.
+
+        Raises:
+            BaseException: whatever the work raised.
+        """
         if self._error is not None:
             raise self._error
         return self._values[0]
+
+    def _end(self) -> None:
+        if self._wanted:
+            self._ended(self)
+
+
+class Worker:
+    """The thread, and what it has to do."""
+
+    def __init__(self) -> None:
+        self._jobs = SimpleQueue[Job[Any]]()
+
+    def start(self) -> None:
+        """Start the thread, with the rights and the priority that the calling one has now; it ends with the process."""
+        threading.Thread(target=self._work, name="vrrpd-kernel", daemon=True).start()
+
+    def begin(self, work: Callable[[], T], ended: Callable[[Job[T]], None]) -> Job[T]:
+        """Have something done, after all that was asked for before. Waits for nothing.
+
+        Args:
+            work: called in the thread.
+            ended: called on the event loop afterwards, with the job; it must not raise.
+        """
+        job = Job(work, ended)
+        self._jobs.put(job)
+        return job
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """The same for a task that waits for what comes of it; cancelled, it gives the job up.
+
+        Raises:
+            BaseException: whatever `work` raises.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        over = trio.Event()
+        job = self.begin(work, lambda _: over.set())
+        try:
+            await over.wait()
+        finally:
+            job.give_up()
+        return job.result()
+
+    def _work(self) -> None:
+        while True:
+            self._jobs.get().do()

@@ -33,7 +33,7 @@ class Encoder:
     def learn(self, source: Address, dialect: Dialect) -> None:
         """A peer spoke; in multicast all are spoken to alike."""
         to = source if self._settings.unicast else self._destinations[0]
-        if self._dialects.get(to) is not dialect:
+        if self._dialects.get(to, Dialect.PSEUDO) is not dialect:
             self._dialects[to] = dialect
             self._encoded.clear()
 

@@ -1,9 +1,10 @@
 """The shared addresses on their interfaces: the wanted state, brought about in order by one worker thread.
 
 A netlink write can wait for a lock of the kernel for tens of milliseconds, so none happens on the event loop: `hold`
-and `drop` only note what is wanted, and `run` carries batches to the thread, one after the other. Messages are encoded,
-and interfaces made ready, when a router starts and not when it takes over. What a frozen agent had still to add is not
-added when it wakes up.
+and `drop` note what is wanted and hand it to the thread at once, if that is idle. Otherwise it goes with all that is
+noted until then, one batch after the other: what comes back is settled before the next one begins. Messages are
+encoded, and interfaces made ready, when a router starts and not when it takes over. What a frozen agent had still to
+add is not added when it wakes up.
 
 **Ours is what we added.** An address that was there before, without our tag, is reported as foreign and never
 changed or removed. What carries our tag and is not wanted is an orphan of an agent that died; `reconcile`
@@ -19,12 +20,13 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from ipaddress import IPv4Address
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import trio
 
 from vrrpd.config.spec import SharedAddress
 from vrrpd.linux.netlink import KernelAddress, Link, NetlinkError, Snapshot, encode_add, encode_remove, reason
+from vrrpd.linux.worker import Job
 from vrrpd.proto.settings import Family
 from vrrpd.proto.timers import SECOND
 from vrrpd.runtime.kernel import Kernel
@@ -33,6 +35,8 @@ from vrrpd.runtime.links import Links
 from vrrpd.runtime.vigil import Vigil
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 GONE = {0, errno.EADDRNOTAVAIL, errno.ENODEV}
 """What the kernel answers to a removal after which the address is not there."""
@@ -56,6 +60,7 @@ class Place:
     Attributes:
         address: as configured.
         link: the interface it goes to.
+        key: how the kernel's tables name it.
         add: encoded once, when the router starts.
         remove: likewise.
         renew: likewise; lets its lifetime begin anew, and would bring it back were it missing.
@@ -65,16 +70,12 @@ class Place:
 
     address: SharedAddress
     link: Link
+    key: Key
     add: bytes
     remove: bytes
     renew: bytes
     lease: int | None = None
     owned: bool = False
-
-    @property
-    def key(self) -> Key:
-        """How the kernel's tables name it."""
-        return self.link.index, str(self.address.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,26 @@ class Outcome:
     new: bool = True
 
 
-Tell: TypeAlias = Callable[[Outcome], None]
+Tell: TypeAlias = Callable[[Sequence[Outcome]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is written together, in this order.
+
+    Attributes:
+        removes: the loser of a contest lets go before anything.
+        adds: see `Addresses.hold`.
+        taken: what gets our tag and its lifetime back.
+        renewals: messages.
+        foreign: what is not added, since somebody else's address stands there.
+    """
+
+    removes: Sequence[Place]
+    adds: Sequence[Place]
+    taken: Sequence[Place]
+    renewals: Sequence[bytes]
+    foreign: Sequence[Outcome]
 
 
 def place(address: SharedAddress, link: Link, *, lease: int | None = None, owned: bool = False) -> Place:
@@ -104,11 +124,12 @@ def place(address: SharedAddress, link: Link, *, lease: int | None = None, owned
         encode_add, address.address, link.index, label=address.label, scope=address.scope, lifetime=lifetime
     )
     remove = encode_remove(address.address, link.index)
-    return Place(address, link, encode(), remove, encode(renew=True), lease, owned)
+    key = link.index, str(address.address)
+    return Place(address, link, key, encode(), remove, encode(renew=True), lease, owned)
 
 
 class Addresses:
-    """What this agent holds, and the one task that makes it so."""
+    """What this agent holds, and what the worker thread does to make it so; `run` must run meanwhile."""
 
     def __init__(self, kernel: Kernel, links: Links, vigil: Vigil) -> None:
         self._kernel = kernel
@@ -118,6 +139,9 @@ class Addresses:
         self._wanted: dict[Key, tuple[Place, Tell]] = {}
         self._ours: set[Key] = set()
         self._pending: dict[Key, Place] = {}
+        self._running = False
+        self._job: Job[Any] | None = None  # what the thread does now; one at a time
+        self._bug: Exception | None = None
         self._call = trio.Event()
         self._idle = trio.Event()
         self._idle.set()
@@ -137,20 +161,22 @@ class Addresses:
     def expect(self, places: Iterable[Place]) -> None:
         """These may be wanted one day: what can be done for them before is done now."""
         self._expected += places
-        self._wake()
+        self._begin_soon()
 
     def hold(self, places: Iterable[Place], tell: Tell) -> None:
-        """Want these addresses; `tell` is called on the event loop with the outcome of each."""
+        """Want these addresses; `tell` is called on the event loop with the outcomes, as they come."""
         for each in places:
             self._wanted[each.key] = each, tell
-            self._note(each)
+            self._pending[each.key] = each
+        self._begin()
 
     def drop(self, places: Iterable[Place]) -> None:
         """Want these addresses no more; those that are not ours stay as they are."""
         for each in places:
             if self._wanted.pop(each.key, None):
                 self._leases.end(each.key)
-                self._note(each)
+                self._pending[each.key] = each
+        self._begin()
 
     def lost(self, gone: KernelAddress) -> None:
         """The kernel no longer has this address; put back what is wanted in its place.
@@ -162,14 +188,13 @@ class Addresses:
         if not gone.ours:  # somebody else's may have stood there with another prefix length
             ip = gone.address.ip
             keys |= {k for k, (p, _) in self._wanted.items() if k[0] == gone.index and p.address.address.ip == ip}
-        for key in keys & self._wanted.keys():
-            self._note(self._wanted[key][0])
+        self._ask_again(self._wanted[key][0] for key in keys & self._wanted.keys())
 
     def changed(self, taken: KernelAddress) -> None:
         """Somebody took our tag and its lifetime from an address that we hold: no net would catch it any more."""
         if taken.key in self._wanted and taken.key in self._ours:
             self._taken.add(taken.key)
-            self._wake()
+            self._begin()
 
     def ran_out(self, gone: KernelAddress) -> bool:
         """Whether the kernel removed it because we did not renew it."""
@@ -179,7 +204,7 @@ class Addresses:
         """Duplicate address detection has found one of ours elsewhere, and the kernel does not use it: once more."""
         if address.key in self._wanted and address.key in self._ours:
             self._refused.add(address.key)
-            self._note(self._wanted[address.key][0])
+            self._ask_again([self._wanted[address.key][0]])
 
     def gone(self, link: Link) -> None:
         """An interface was deleted with all that was on it."""
@@ -190,13 +215,12 @@ class Addresses:
     def reread(self, done: Callable[[Snapshot], None]) -> None:
         """Read the kernel's tables again, behind every change that is already asked for, and reconcile."""
         self._reread = done
-        self._wake()
+        self._begin()
 
     def retry(self) -> None:
         """Ask again for what the kernel could not do: a removal, a full reading."""
-        for each in self._stuck.values():
-            self._note(each)
-        self._stuck.clear()
+        stuck, self._stuck = self._stuck, {}
+        self._ask_again(stuck.values())
         if self._unread is not None:
             self.reread(self._unread)
             self._unread = None
@@ -213,75 +237,113 @@ class Addresses:
         return self._kernel.commands.dump() if orphans else snapshot
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Carry changes to the worker thread, in order, for ever."""
+        """Renew leases in time, for ever; what is asked for is done while this runs."""
+        self._running = True
         task_status.started()
-        while True:
-            await self._wait()
-            self._vigil.look()
-            self._call = trio.Event()
-            while self._pending or self._expected or self._taken or self._reread or self._due():
-                await self._next_batch()
-            self._idle.set()
+        try:
+            while True:
+                self._begin()
+                await self._wait()
+                self._vigil.look()
+                self._call = trio.Event()
+        finally:
+            self._running = False
+            if self._job is not None:
+                self._job.give_up()
 
     async def _wait(self) -> None:
-        """Return when something is asked for, or an address has to be renewed."""
-        following = self._leases.next
+        """Return when something is asked for, or an address has to be renewed.
+
+        Raises:
+            Exception: something went wrong meanwhile that is a bug.
+        """
+        following = self._leases.next if self._job is None else None
         wait = float("inf") if following is None else (following - self._kernel.clock.now()) / SECOND
         with trio.move_on_after(max(wait, 0)):
             await self._call.wait()
+        if self._bug is not None:
+            raise self._bug
 
-    def _due(self) -> bool:
-        following = self._leases.next
-        return following is not None and following <= self._kernel.clock.now()
+    def _ask_again(self, places: Iterable[Place]) -> None:
+        self._pending.update((each.key, each) for each in places)
+        self._begin()
 
-    async def _next_batch(self) -> None:
-        expected, self._expected = self._expected, []
-        if expected:
-            await self._kernel.worker.run(partial(self._prepare, expected))
+    def _begin_soon(self) -> None:
+        """In the next turn, together with what others ask for in this one."""
+        self._idle = trio.Event() if self._idle.is_set() else self._idle
+        self._call.set()
+
+    def _begin(self) -> None:
+        """Hand the next thing to do to the thread, unless that is at work."""
+        if self._job is not None or not self._running:
+            self._idle = trio.Event() if self._idle.is_set() else self._idle
+        elif self._expected:
+            expected, self._expected = self._expected, []
+            self._hand(partial(self._prepare, expected), lambda _: None)
+        elif (batch := self._next_batch()) is not None:
+            self._hand(partial(self._write, batch), partial(self._settle, batch))
+        elif self._reread is not None:
+            done, self._reread = self._reread, None
+            self._hand(self._read, partial(self._take_reading, done))
+        else:
+            self._idle.set()
+
+    def _hand(self, work: Callable[[], T], then: Callable[[T], None]) -> None:
+        self._idle = trio.Event() if self._idle.is_set() else self._idle
+        self._job = self._kernel.worker.begin(work, partial(self._ended, then))
+
+    def _ended(self, then: Callable[[T], None], job: Job[T]) -> None:
+        """Settle what the thread has done, and go on; called by the loop itself, where no error may end."""
+        self._job = None
+        try:
             self._vigil.look()
-        batch, self._pending = list(self._pending.values()), {}
-        adds = [p for p in batch if p.key in self._wanted and not self._is_foreign(p)]
-        removes = [p for p in batch if p.key not in self._wanted and p.key in self._ours]
+            then(job.result())
+            self._begin()
+        except Exception as bug:  # noqa: BLE001 - raised by the task that stands for it
+            self._bug = bug
+        self._call.set()  # a lease may have begun that ends before the others
+
+    def _next_batch(self) -> Batch | None:
+        """What is to be written now; None where nothing is."""
+        asked, self._pending = list(self._pending.values()), {}
+        adds = [p for p in asked if p.key in self._wanted]
+        removes = [p for p in asked if p.key not in self._wanted and p.key in self._ours]
+        gone = [p.key for p in asked if p.key not in self._wanted and p.key not in self._ours]
+        if gone:  # it was never there, or never ours
+            self._kernel.guardian.gone(gone)
+        foreign = [found for p in adds if (found := self._foreign(p)) is not None]
+        if foreign:
+            others = {outcome.place.key for outcome in foreign}
+            adds = [p for p in adds if p.key not in others]
         removes += [p for p in adds if p.key in self._refused]
         self._refused.clear()
-        for each in batch:
-            if each.key not in self._wanted and each.key not in self._ours:  # it was never there, or never ours
-                self._kernel.guardian.gone([each.key])
         taken = [self._wanted[key][0] for key in self._taken if key in self._wanted]
         self._taken.clear()
         due = self._leases.take(self._kernel.clock.now())
         renewals = [self._wanted[key][0].renew for key in due if key in self._wanted]
-        if adds or removes or taken or renewals:
-            codes, outcomes = await self._kernel.worker.run(partial(self._write, removes, adds, taken, renewals))
-            self._vigil.look()
-            for each, code in zip(removes, codes, strict=True):
-                self._settle_removal(each, code)
-            for outcome in outcomes:
-                self._settle(outcome)
-        if self._reread and not self._pending:
-            done, self._reread = self._reread, None
-            snapshot = await self._kernel.worker.run(self._read)
-            self._vigil.look()
-            if snapshot is None:
-                self._unread = done
-                return
-            done(snapshot)
-            self._reconcile(snapshot)
+        found = adds or removes or taken or renewals or foreign
+        return Batch(removes, adds, taken, renewals, foreign) if found else None
 
-    def _write(
-        self, removes: Sequence[Place], adds: Sequence[Place], taken: Sequence[Place], renewals: Sequence[bytes]
-    ) -> tuple[list[int], list[Outcome]]:
-        """In the worker thread: one write for all, removals first: the loser of a contest lets go before anything."""
-        ups = [*(p.add for p in adds), *(p.renew for p in taken)] if self._vigil.fresh() else []
-        changes = [*(p.remove for p in removes), *ups]
+    def _take_reading(self, done: Callable[[Snapshot], None], snapshot: Snapshot | None) -> None:
+        if snapshot is None:
+            self._unread = done
+            return
+        done(snapshot)
+        self._reconcile(snapshot)
+
+    def _write(self, batch: Batch) -> tuple[list[int], list[Outcome]]:
+        """In the worker thread: one write for all."""
+        adds = batch.adds
+        ups = [*(p.add for p in adds), *(p.renew for p in batch.taken)] if self._vigil.fresh() else []
+        changes = [*(p.remove for p in batch.removes), *ups]
         try:
             codes = self._kernel.commands.apply(changes)
         except NetlinkError as error:  # how far the changes went is unknown, so all of them are asked for again
             codes = [error.errno or errno.EIO] * len(changes)
-        if self._vigil.fresh():
-            self._renew(renewals)
-        removed = codes[: len(removes)]
-        added = codes[len(removes) :][: len(adds)] if ups else [errno.ECANCELED] * len(adds)
+        if batch.renewals and self._vigil.fresh():
+            self._renew(batch.renewals)
+        removed = codes[: len(batch.removes)]
+        added = codes[len(removed) :][: len(adds)] if ups else [errno.ECANCELED] * len(adds)
         snapshot = self._read() if errno.EEXIST in added else None
         tagged = None if snapshot is None else {a.key for a in snapshot.addresses if a.ours}
         return removed, [_outcome(each, code, tagged) for each, code in zip(adds, added, strict=True)]
@@ -301,6 +363,19 @@ class Addresses:
             log.warning("links and addresses cannot be read, trying again: %s", error.text)
             return None
 
+    def _settle(self, batch: Batch, answer: tuple[list[int], list[Outcome]]) -> None:
+        """What the kernel has said, to those who want to know."""
+        codes, outcomes = answer
+        for each, code in zip(batch.removes, codes, strict=True):
+            self._settle_removal(each, code)
+        told: dict[Tell, list[Outcome]] = {}
+        for outcome in (*batch.foreign, *outcomes):
+            self._settle_addition(outcome)
+            if (wanted := self._wanted.get(outcome.place.key)) is not None:
+                told.setdefault(wanted[1], []).append(outcome)
+        for tell, those in told.items():
+            tell(those)
+
     def _settle_removal(self, each: Place, code: int) -> None:
         if code in GONE:
             self._forget(each.key)
@@ -308,7 +383,7 @@ class Addresses:
         log.warning("%s stays on %s, trying again: %s", each.address.address, each.link.name, reason(code))
         self._stuck[each.key] = each
 
-    def _settle(self, outcome: Outcome) -> None:
+    def _settle_addition(self, outcome: Outcome) -> None:
         key, lease = outcome.place.key, outcome.place.lease
         if outcome.standing is Standing.HELD:
             self._ours.add(key)
@@ -318,8 +393,6 @@ class Addresses:
                 self._leases.begin(key, lease, self._kernel.clock.now() - age, weight)
         elif outcome.standing is Standing.FOREIGN:
             self._forget(key)
-        if key in self._wanted:
-            self._wanted[key][1](outcome)
 
     def _forget(self, key: Key) -> None:
         """It is not there any more, or not ours."""
@@ -328,27 +401,24 @@ class Addresses:
         if key not in self._wanted:
             self._kernel.guardian.gone([key])
 
-    def _is_foreign(self, wanted: Place) -> bool:
-        """True, and told, where somebody else's address stands in the place."""
+    def _foreign(self, wanted: Place) -> Outcome | None:
+        """What is to be said where somebody else's address stands in the place; None where none does."""
         there = self._links.present(wanted.link.name, wanted.address.address.ip)
         if there is None or there.ours or wanted.key in self._ours:
-            return False
-        self._settle(_foreign(wanted, str(there.address)))
-        return True
+            return None
+        return _foreign(wanted, str(there.address))
 
     def _reconcile(self, snapshot: Snapshot) -> None:
         """After a full reading: remove our orphans, add what is wanted and missing."""
         tagged = {a.key for a in snapshot.addresses if a.ours}
         there = {a.key for a in snapshot.addresses}
         self._ours = tagged | (self._ours & there)  # somebody may have cleared our tag meanwhile
-        for key, (each, _) in self._wanted.items():
-            if key not in self._ours:
-                self._note(each)
+        self._pending.update((key, each) for key, (each, _) in self._wanted.items() if key not in self._ours)
         links = {link.index: link for link in snapshot.links}
         for a in snapshot.addresses:
             if a.ours and a.key not in self._wanted and a.index in links:
                 orphan = SharedAddress(a.address, a.device, None, a.scope, advertise=False)
-                self._note(place(orphan, links[a.index]))
+                self._pending[a.key] = place(orphan, links[a.index])
 
     def _prepare(self, expected: Sequence[Place]) -> None:
         """In the worker thread: settings (ip-sysctl) that an IPv4 address needs on its interface.
@@ -365,14 +435,6 @@ class Addresses:
                     error = self._kernel.write_setting(Family.IPV4, link.name, name, 1)
                     if error is not None:
                         log.warning("%s", error.text)
-
-    def _note(self, each: Place) -> None:
-        self._pending[each.key] = each
-        self._wake()
-
-    def _wake(self) -> None:
-        self._idle = trio.Event() if self._idle.is_set() else self._idle
-        self._call.set()
 
 
 def _foreign(wanted: Place, address: str) -> Outcome:

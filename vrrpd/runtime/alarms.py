@@ -7,7 +7,7 @@ itself when its cause has not been seen for a minute.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -94,6 +94,12 @@ class Alarms:
         if detail is None:
             return self._clear(code)
         return self._raise(Alarm(code, now, None, detail))
+
+    def hold(self, codes: Iterable[Code], found: Mapping[Code, str], now: int) -> None:
+        """Of these lasting alarms exactly those that are found are raised from now on."""
+        if found or self._raised:
+            for code in codes:
+                self.set(code, found.get(code), now)
 
     def seen(self, code: Code, detail: str, now: int) -> bool:
         """Raise an alarm that fades a minute after the last call. Returns whether it is new."""

@@ -67,6 +67,7 @@ class Announcer:
         self._campaigns: dict[Hashable, _Campaign] = {}
         self._sockets: dict[int, FrameSocket] = {}
         self._burst, self._burst_began = 0, now()
+        self._alarm = kernel.alarm()
         self._call = trio.Event()
 
     def begin(self, who: Hashable, places: Sequence[tuple[Address, Link]], schedule: Announce) -> None:
@@ -103,13 +104,14 @@ class Announcer:
         for socket in self._sockets.values():
             socket.close()
         self._sockets.clear()
+        self._alarm.close()
 
     async def run(self) -> None:
         """Send what is due, for ever."""
         while True:
             now = self._now()
             due = [(who, c) for who, c in self._campaigns.items() if c.due is not None and c.due <= now]
-            for who, campaign in due:
+            for who, campaign in sorted(due, key=lambda one: one[1].last is not None):  # repeats can wait
                 campaign.advance(now)
                 await self._send(who, campaign)
             if not due:
@@ -126,7 +128,8 @@ class Announcer:
         """Send one round; it ends where the role does: what a loser says last is what a switch believes."""
         for address, link in campaign.places:
             while self._room(self._now()) <= 0:
-                await trio.sleep(max(self._burst_began + PAUSE - self._now(), 0) / SECOND)
+                self._alarm.arm(self._alarm.now() + self._burst_began + PAUSE - self._now())
+                await self._alarm.wait()
                 self._awake()
             if self._campaigns.get(who) is not campaign:
                 return

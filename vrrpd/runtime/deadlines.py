@@ -14,15 +14,14 @@ import trio
 from vrrpd.proto.renewal import Heard
 from vrrpd.runtime.choir import Choir, choirs
 from vrrpd.runtime.kernel import Clock
+from vrrpd.runtime.ports import Port
 from vrrpd.runtime.routers import Router
 from vrrpd.runtime.schedule import Schedule
 from vrrpd.runtime.vigil import Vigil
 
 PIECE = 4
-"""So many routers are ticked, each of which may take the role, before others that are due have their turn to speak."""
-
-TURN = 64
-"""So many routers have something done to them before other tasks have their turn; some ten milliseconds."""
+"""So many routers are ticked, each of which may take the role, before others that are due have their turn to speak, and
+what the kernel did for the ones before is settled."""
 
 
 class Deadlines:
@@ -40,6 +39,7 @@ class Deadlines:
         self._schedule = Schedule[Router | Choir]()
         self._armed: int | None = None
         self._ticking = False
+        self._just_read = set[Port]()
 
     async def run(self, flush: Callable[[], None]) -> None:
         """Wait for the timer, for ever.
@@ -57,9 +57,8 @@ class Deadlines:
             others = self._speak(flush)
             for count, router in enumerate(others, start=1):
                 router.tick(now, waiting)
-                if count % TURN == 0:  # the first addresses need not wait for the last role
-                    await trio.lowlevel.checkpoint()
                 if count % PIECE == 0:  # many of them take a while
+                    await trio.lowlevel.checkpoint()
                     self._vigil.look()
                     others += self._speak(flush)
             self._ticking = False
@@ -99,8 +98,15 @@ class Deadlines:
             self._armed = following
             self._clock.arm(following)
 
+    def read(self, port: Port) -> None:
+        """Hand over what has come in, for all routers of one piece together."""
+        if port not in self._just_read:
+            self._just_read.add(port)
+            port.read()
+
     def _speak(self, flush: Callable[[], None]) -> list[Router]:
         """Send every regular advertisement that is due, in one go; the routers with more to do."""
+        self._just_read.clear()
         now = self._clock.now()
         spoke, others = list[Router | Choir](), list[Router]()
         while due := self._schedule.due(now):

@@ -38,6 +38,11 @@ class CheckState:
     value: int | None = None
 
 
+def unchecked(*, up: bool) -> CheckState:
+    """What a check says before its first verdict."""
+    return CheckState(up, settled=False, since=0.0, detail="not checked yet")
+
+
 class Health:
     """The health of one router, a group of virtual routers that move together.
 

@@ -23,6 +23,7 @@ from vrrpd.linux.send_error import SendError
 from vrrpd.linux.sieve import Hears
 from vrrpd.linux.sockets import VrrpSocket
 from vrrpd.linux.timer import Clock, TimerFd
+from vrrpd.linux.worker import Job
 from vrrpd.proto.auth import Seal
 from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.outline import Outline
@@ -156,8 +157,12 @@ class KernelEvents(Protocol):
 class Worker(Protocol):
     """See `linux.worker.Worker`."""
 
+    def begin(self, work: Callable[[], T], ended: Callable[[Job[T]], None]) -> Job[T]:
+        """Have something done in the thread, in order; `ended` is called on the event loop and must not raise."""
+        ...
+
     async def run(self, work: Callable[[], T]) -> T:
-        """Have something done in the thread, in order; cancelled, nobody waits, and what has not begun is not done."""
+        """The same for a task; cancelled, nobody waits, and what has not begun is not done."""
         ...
 
 
@@ -200,6 +205,10 @@ class Guardian(Protocol):
 
     def watch(self, limit: int) -> None:
         """How old the stamp may be while anything is held, nanoseconds."""
+        ...
+
+    def prepare(self, who: str, cover: Cover) -> None:
+        """This is what it may be told soon: what can be done for that before is done now."""
         ...
 
     def cover(self, who: str, cover: Cover) -> None:

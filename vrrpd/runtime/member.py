@@ -14,7 +14,6 @@ from vrrpd.linux.letters import Letter
 from vrrpd.linux.netlink import Link
 from vrrpd.linux.send_error import SendError
 from vrrpd.proto.auth import Seal
-from vrrpd.proto.router import VirtualRouter
 from vrrpd.proto.settings import OWNER, Address, Family
 from vrrpd.proto.timers import SECOND, answer_wait
 from vrrpd.runtime.addresses import Key, Outcome, Place, Standing, place
@@ -82,6 +81,7 @@ class Member:
         self.owners = {each.address.ip for each in spec.addresses} & set(spec.settings.peers)
         self.zeros: Sequence[tuple[Address, bytes]] = ()
         self.seal: Seal | None = None
+        self._cover: Cover | None = None  # the last one that is not signed
         self.punctuality = Punctuality(f"{spec.router}/{spec.settings.family}", spec.settings.interval)
         self.unsent: dict[Address, str] = {}
 
@@ -136,14 +136,10 @@ class Member:
         """Take a footing; encodes every address message ahead of the moment they are needed."""
         self.footing, self.port = footing, port
         self._letters.clear()
+        self._cover = None
         owned = self.spec.settings.highest_other == OWNER
         pairs = zip(self.spec.addresses, footing.devices, strict=True)
         self.places = [place(address, device, lease=self.spec.lease, owned=owned) for address, device in pairs]
-
-    def prepare(self, core: VirtualRouter) -> None:
-        """Prepare what it will say as Active, where that can be known before."""
-        if core.authenticator is None:
-            self.letters(core.encoder.unsigned(core.effective_priority))
 
     def letters(self, said: Sequence[tuple[Address, bytes]]) -> list[Letter]:
         """An advertisement, prepared once for as long as it is the same (object).
@@ -176,16 +172,18 @@ class Member:
             news()
 
     def cover(self, zeros: Sequence[tuple[Address, bytes]], seal: Seal | None) -> Cover:
-        """What the guardian has to know.
+        """What the guardian has to know; put together once for as long as it is the same (`zeros` the same object).
 
         Args:
             zeros: the unsigned advertisements of priority 0 by destination.
             seal: how to sign them; None where they are not signed.
         """
         assert self.footing is not None, "an Active stands on something"
+        if self._cover is not None and seal is None and zeros is self.zeros:
+            return self._cover
         self.zeros, self.seal = zeros, seal
         settings, source = self.spec.settings, str(self.footing.source)
-        return Cover(
+        cover = Cover(
             vrid=settings.vrid,
             index=self.footing.link.index,
             zeros=tuple((source, str(destination), payload) for destination, payload in zeros),
@@ -193,6 +191,8 @@ class Member:
             wait=min(answer_wait(settings.interval), LONGEST_WAIT_FOR_SUCCESSOR),
             addresses=tuple(each.key for each in self.places),
         )
+        self._cover = cover if seal is None else None
+        return cover
 
     def watch(self, heard: Heard) -> Watch:
         """Whose claims matter while it is Active, and who is told."""

@@ -8,7 +8,7 @@ here waits. After each call the caller renews the one timer from `deadline`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 
@@ -32,7 +32,7 @@ from vrrpd.runtime import doubts
 from vrrpd.runtime.addresses import Outcome, Standing
 from vrrpd.runtime.alarms import Alarms, Code
 from vrrpd.runtime.choir import Choir, Verse
-from vrrpd.runtime.conditions import conditions
+from vrrpd.runtime.conditions import LASTING, conditions
 from vrrpd.runtime.health import Health
 from vrrpd.runtime.member import Footing, Member
 from vrrpd.runtime.moving import Movement
@@ -41,6 +41,10 @@ from vrrpd.runtime.repairs import Repairs
 from vrrpd.runtime.services import Services
 from vrrpd.runtime.voice import Voice
 from vrrpd.runtime.witness import Witness
+
+EARLY = 300_000
+"""So many nanoseconds before Active_Down_Timer fires a Backup looks whether somebody spoke: what has not run for a
+while takes several times as long, and who was just awake is woken sooner."""
 
 
 class Router:
@@ -79,8 +83,10 @@ class Router:
         self._drain = Drain.NO
         self._releasing = False  # giving the role away because of its health
         self._held_down = False
+        self._watches = False  # it is Backup
+        self._looked_for: int | None = None  # the end of Active_Down_Timer before which it has looked already
         self._served = False  # when it was told to leave
-        self._changed = trio.Event()
+        self._changed = trio.lowlevel.ParkingLot()
         self._nothing_new = False  # to say about the last advertisement, nor about the same once more
         self._repairs = Repairs()
         self.remarks = Remarks(self.alarms, self._log)
@@ -95,6 +101,8 @@ class Router:
     def deadline(self) -> int | None:
         """When `tick` is due, nanoseconds."""
         following = self._timed.deadline
+        if self._watches and following is not None and following != self._looked_for:
+            following -= EARLY
         if not self._held_down:
             return following
         until = self.health.hold_down.until
@@ -183,14 +191,26 @@ class Router:
         if self._held_down and not self.health.hold_down.active(now):
             self._held_down = False
             self.judge_health()
-        late = woken - max(self.group.deadline or woken, waiting)
+        due = self.group.deadline
+        if self._watches and due is not None and now < due:
+            if due - EARLY <= now:
+                self._read()
+                self._looked_for = due
+            self._services.renew(self)
+            return
+        late = woken - max(due or woken, waiting)
         if late > self.spec.members[0].settings.interval or isinstance(self.group.members[0].state, Backup):
-            for port in {m.port for m in self.members if m.port is not None}:
-                port.read()
+            self._read()
         now, pairs = self._services.now(), zip(self.members, self.group.members, strict=True)
         overdue = [member.punctuality for member, core in pairs if member.punctuality.is_due(core.state, now)]
         self._perform(self.group.tick(now, late))
         self._services.lateness.left(overdue, self._services.now())
+
+    def _read(self) -> None:
+        """Take what has come in by the sockets already."""
+        for member in self.members:
+            if member.port is not None:
+                self._services.read(member.port)
 
     def receive(self, index: int, datagram: Datagram) -> bool:
         """A datagram with our VRID came in; returns whether it was believed."""
@@ -309,7 +329,7 @@ class Router:
     async def drained_out(self) -> bool:
         """Wait for the outcome of a drain: True: this node is out. False: it is not drained (any more)."""
         while self.drained and not self.idle:
-            await self._changed.wait()
+            await self._changed.park()
         return self.drained
 
     def look_around(self) -> None:
@@ -358,15 +378,16 @@ class Router:
             member.stand(footing, port)
             self._services.addresses.expect(member.places)
         self._perform(self.group.start([f.source for f in footings], self._services.now()))
-        for member, core in zip(self.members, self.group.members, strict=True):
-            member.prepare(core)
+        for voice in self._voices:
+            voice.prepare()
         return None
 
     def _follow_names(self, footings: list[Footing]) -> None:
         """An interface may be renamed under us; what stands on it stays."""
-        for member, footing in zip(self.members, footings, strict=True):
+        for member, footing, voice in zip(self.members, footings, self._voices, strict=True):
             if member.footing is not None and member.port is not None and member.footing.names != footing.names:
                 member.stand(footing, member.port)
+                voice.prepare()
 
     def _stand_down(self, reason: str) -> None:
         if self.members[0].footing is None:
@@ -396,8 +417,8 @@ class Router:
                     self._services.announcer.end((self.spec.name, index))
             case Acquire():
                 self._voices[index].cover()
-                self._services.claims.watch((self.spec.name, index), member.watch(partial(self.claimed, index)))
                 self._services.addresses.hold(member.places, partial(self._settled, index))
+                self._services.claims.watch((self.spec.name, index), member.watch(partial(self.claimed, index)))
             case Release():
                 self._services.announcer.end((self.spec.name, index))
                 self._services.claims.forget((self.spec.name, index))
@@ -411,15 +432,16 @@ class Router:
                 if previous is Role.INITIALIZE and self.waits_to_hear(index):
                     self._services.listen(self, index)
 
-    def _settled(self, index: int, outcome: Outcome) -> None:
-        """An address is there, or is not: the answer of the worker thread."""
+    def _settled(self, index: int, outcomes: Sequence[Outcome]) -> None:
+        """Addresses are there, or are not: the answer of the worker thread."""
         member = self.members[index]
         if not self.group.members[index].holds_addresses:
             return
-        known = member.outcomes.get(outcome.place.key)
-        member.outcomes[outcome.place.key] = outcome
+        known = [member.outcomes.get(outcome.place.key) for outcome in outcomes]
+        member.outcomes.update((outcome.place.key, outcome) for outcome in outcomes)
         # One that fails again, as it does each second, is no news for the neighbours.
-        if known is None or not known.standing is outcome.standing is Standing.FAILED:
+        pairs = zip(known, outcomes, strict=True)
+        if any(before is None or not before.standing is each.standing is Standing.FAILED for before, each in pairs):
             self._announce(index)
         self._after()
 
@@ -463,10 +485,9 @@ class Router:
         """Renew the timer, tell the movers where the role is, and hold the lasting alarms against what is."""
         core = self.group.members[0]
         active, holds = isinstance(core.state, Active), core.holds_addresses
+        self._watches = isinstance(core.state, Backup)
         self.movement.want(active=active, holds=holds, priority=core.effective_priority)
         self._services.renew(self)
-        self._changed.set()
-        self._changed = trio.Event()
-        now = self._services.now()
-        for code, detail in conditions(self.group, self.members, self.health, held_down=self._held_down):
-            self.alarms.set(code, detail, now)
+        self._changed.unpark_all()
+        found = conditions(self.group, self.members, self.health, held_down=self._held_down)
+        self.alarms.hold(LASTING, found, self._services.now())

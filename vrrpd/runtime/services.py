@@ -16,7 +16,7 @@ from vrrpd.runtime.kernel import Guardian
 from vrrpd.runtime.lateness import Lateness
 from vrrpd.runtime.links import Links
 from vrrpd.runtime.moving import Moving
-from vrrpd.runtime.ports import Ports
+from vrrpd.runtime.ports import Port, Ports
 from vrrpd.runtime.vigil import Vigil
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Services:
         checks: the last word of each check, by name.
         now: the clock, nanoseconds.
         wall: UTC, nanoseconds; for signatures.
+        read: hands over what has come in by a port, unless that has just been done.
         renew: takes note that a router's deadline moved.
         guardian: lets go in our place when we cannot.
         vigil: told when something begins to be held.
@@ -56,6 +57,7 @@ class Services:
     checks: Mapping[str, CheckState]
     now: Callable[[], int]
     wall: Callable[[], int]
+    read: Callable[[Port], None]
     renew: Callable[[Router], None]
     listen: Callable[[Router, int], None]
     guardian: Guardian

@@ -47,8 +47,8 @@ from vrrpd.proto.timers import SECOND
 from vrrpd.runtime.addresses import Addresses
 from vrrpd.runtime.announcer import Announcer
 from vrrpd.runtime.claims import Claims, Post
-from vrrpd.runtime.deadlines import TURN, Deadlines
-from vrrpd.runtime.health import CheckState
+from vrrpd.runtime.deadlines import Deadlines
+from vrrpd.runtime.health import CheckState, unchecked
 from vrrpd.runtime.hearing import Waiting, hear_first, on_link
 from vrrpd.runtime.host_routes import HostRoutes, remove_orphans
 from vrrpd.runtime.kernel import Kernel
@@ -62,7 +62,10 @@ from vrrpd.runtime.services import Services
 from vrrpd.runtime.vigil import Vigil, freeze_limit
 
 HOUSEKEEPING_EVERY_S = 1
-GLANCES = 4 * TURN  # which are short
+
+TURN, GLANCES = 64, 256
+"""So many routers have something done to them, or are looked at, before other tasks have their turn; some ten
+milliseconds."""
 
 
 class Runtime:
@@ -120,6 +123,7 @@ class Runtime:
             checks=self.checks,
             now=kernel.clock.now,
             wall=kernel.clock.wall,
+            read=self._deadlines.read,
             renew=self._renew,
             listen=self._listen,
             guardian=kernel.guardian,
@@ -167,16 +171,15 @@ class Runtime:
         self._shared.clear()
         self._shared.update(address.address.ip for member in members for address in member.addresses)
         self._peers = {peer for member in members for peer in (*member.settings.peers, *member.names)}
-        tracked = {
-            name for router in self.routers.values() for name in router.spec.checks
-        }  # one that leaves looks at them
-        fresh = {c.name: self.checks.get(c.name, _unchecked(up=c.start_up)) for c in spec.checks}
+        # One that leaves looks at its checks.
+        tracked = {name for router in self.routers.values() for name in router.spec.checks}
+        fresh = {c.name: self.checks.get(c.name, unchecked(up=c.start_up)) for c in spec.checks}
         for name in self.checks.keys() - tracked - fresh.keys():
             del self.checks[name]
         self.checks.update(fresh)
         for name, router in list(self.routers.items()):
-            if router.spec != self._wanted.get(name):
-                router.leave("no longer in the configuration" if name not in self._wanted else "reconfigured")
+            if router.spec != (wanted := self._wanted.get(name)):
+                router.leave("reconfigured" if wanted else "no longer in the configuration")
         self._hosts_changed()
         self._tidy()
 
@@ -433,7 +436,3 @@ def _no_mover(_runtime: Runtime, _router: Router, spec: MoverSpec, _changed: Cal
 
 MakeMover: TypeAlias = Callable[[Runtime, Router, MoverSpec, Callable[[], None]], Moving]
 """Makes a mover of a router; it is given what to call after each change of its report."""
-
-
-def _unchecked(*, up: bool) -> CheckState:
-    return CheckState(up, settled=False, since=0.0, detail="not checked yet")

@@ -85,6 +85,13 @@ class Voice:
             letters = self._letters(priority)
             self._member.sent(letters, dict(self._member.port.socket.send(letters)))
 
+    def prepare(self) -> None:
+        """Have ready what it will say as Active, and the guardian in its place; a signature is of the moment."""
+        core = self._core
+        if core.authenticator is None:
+            self._member.letters(core.encoder.unsigned(core.effective_priority))
+            self._services.guardian.prepare(self._who, self._member.cover(core.encoder.unsigned(0), None))
+
     def cover(self) -> None:
         """Tell the guardian what to do in our place, before it can be needed."""
         core, keys = self._core, self._core.authenticator
@@ -96,8 +103,9 @@ class Voice:
         """A peer was heard: the guardian has to say what that understands, which a new checksum or a new time ends."""
         core, keys = self._core, self._core.authenticator
         if not core.holds_addresses:
-            return
-        if self._member.zeros != core.encoder.unsigned(0) or (
+            if keys is None and self._member.zeros is not core.encoder.unsigned(0):
+                self.prepare()
+        elif self._member.zeros != core.encoder.unsigned(0) or (
             keys is not None and keys.outdated(self._member.seal, self._instant())
         ):
             self.cover()
