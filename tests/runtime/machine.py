@@ -187,7 +187,8 @@ class Host:
             failed=False, deprecated=False, secondary=secondary, scope=0, label=None, permanent=True,
         )  # fmt: skip
         self.lan.tell(self, f"adds {parsed}")
-        self.events.emit(AddressAdded(self.addresses[key], by))
+        if by != AGENT or parsed.version == 6:  # of IPv4 it knows who asked
+            self.events.emit(AddressAdded(self.addresses[key], by))
 
     def remove(self, interface: str, address: str) -> None:
         """Somebody removes an address."""

@@ -35,7 +35,7 @@ Instruction: TypeAlias = tuple[int, int, int, int]
 """struct sock_filter: operation, jump if true, jump if false, operand."""
 
 LOAD_BYTE, LOAD_HALF, LOAD_WORD = 0x30, 0x28, 0x20
-JUMP_IF_EQUAL, JUMP_IF_GREATER, JUMP_UNLESS_LESS, RETURN = 0x15, 0x25, 0x35, 0x06
+JUMP_IF_EQUAL, JUMP_IF_GREATER, JUMP_UNLESS_LESS, JUMP_IF_SET, RETURN = 0x15, 0x25, 0x35, 0x45, 0x06
 
 
 def open_packet_socket(interface: str, protocol: int, program: Sequence[Instruction] = ()) -> socket.socket:

@@ -25,7 +25,16 @@ from typing import Any, TypeAlias, TypeVar
 import trio
 
 from vrrpd.config.spec import SharedAddress
-from vrrpd.linux.netlink import KernelAddress, Link, NetlinkError, Snapshot, encode_add, encode_remove, reason
+from vrrpd.linux.netlink import (
+    AddressAdded,
+    KernelAddress,
+    Link,
+    NetlinkError,
+    Snapshot,
+    encode_add,
+    encode_remove,
+    reason,
+)
 from vrrpd.linux.worker import Job
 from vrrpd.proto.settings import Family
 from vrrpd.proto.timers import SECOND
@@ -61,6 +70,7 @@ class Place:
         address: as configured.
         link: the interface it goes to.
         key: how the kernel's tables name it.
+        there: what the kernel has where it is held; it is not asked, and tells us of no IPv4 address that we add.
         add: encoded once, when the router starts.
         remove: likewise.
         renew: likewise; lets its lifetime begin anew, and would bring it back were it missing.
@@ -71,6 +81,7 @@ class Place:
     address: SharedAddress
     link: Link
     key: Key
+    there: KernelAddress
     add: bytes
     remove: bytes
     renew: bytes
@@ -124,8 +135,12 @@ def place(address: SharedAddress, link: Link, *, lease: int | None = None, owned
         encode_add, address.address, link.index, label=address.label, scope=address.scope, lifetime=lifetime
     )
     remove = encode_remove(address.address, link.index)
-    key = link.index, str(address.address)
-    return Place(address, link, key, encode(), remove, encode(renew=True), lease, owned)
+    there = KernelAddress(
+        *(address.address, link.index, link.name),
+        ours=True, tentative=False, failed=False, deprecated=False, secondary=False,
+        scope=address.scope, label=address.label, permanent=lease is None,
+    )  # fmt: skip
+    return Place(address, link, there.key, there, encode(), remove, encode(renew=True), lease, owned)
 
 
 class Addresses:
@@ -169,6 +184,11 @@ class Addresses:
             self._wanted[each.key] = each, tell
             self._pending[each.key] = each
         self._begin()
+
+    def rehearse(self) -> None:
+        """Somebody may want something in a moment: wake the thread, which takes as long as the work."""
+        if self._job is None and self._running:
+            self._hand(lambda: None, lambda _: None)
 
     def drop(self, places: Iterable[Place]) -> None:
         """Want these addresses no more; those that are not ours stay as they are."""
@@ -387,6 +407,8 @@ class Addresses:
         key, lease = outcome.place.key, outcome.place.lease
         if outcome.standing is Standing.HELD:
             self._ours.add(key)
+            if key in self._wanted:
+                self._links.update(AddressAdded(outcome.place.there, self._kernel.commands.port))
             if lease is not None and key in self._wanted:
                 age = 0 if outcome.new else lease // 3  # its lifetime began when we added it: time for a renewal
                 weight = IPV4 if outcome.place.address.address.version == 4 else 1

@@ -26,7 +26,7 @@ from vrrpd.proto.group import Asked, Group
 from vrrpd.proto.renewal import Renewal
 from vrrpd.proto.settings import OWNER, Address
 from vrrpd.proto.states import Active, Backup, Leaving
-from vrrpd.proto.timers import active_down_interval
+from vrrpd.proto.timers import MS, active_down_interval
 from vrrpd.proto.validate import Drop, priority_of, validate
 from vrrpd.runtime import doubts
 from vrrpd.runtime.addresses import Outcome, Standing
@@ -42,7 +42,7 @@ from vrrpd.runtime.services import Services
 from vrrpd.runtime.voice import Voice
 from vrrpd.runtime.witness import Witness
 
-EARLY = 300_000
+EARLY = 2 * MS
 """So many nanoseconds before Active_Down_Timer fires a Backup looks whether somebody spoke: what has not run for a
 while takes several times as long, and who was just awake is woken sooner."""
 
@@ -195,6 +195,7 @@ class Router:
         if self._watches and due is not None and now < due:
             if due - EARLY <= now:
                 self._read()
+                self._services.addresses.rehearse()
                 self._looked_for = due
             self._services.renew(self)
             return

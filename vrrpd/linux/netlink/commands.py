@@ -28,6 +28,7 @@ from typing import Self, TypeVar
 
 from vrrpd.linux.netlink.frame import ACK, FLAGS_OFFSET, HEADER, SEQUENCE_OFFSET, split
 from vrrpd.linux.netlink.messages import (
+    QUIET,
     RENEWAL,
     RTM_GETADDR,
     RTM_GETLINK,
@@ -51,7 +52,7 @@ _ERROR_TEXT = 1  # NLMSGERR_ATTR_MSG
 
 _PIECE = 64
 _DUMP_ATTEMPTS = 16
-_SEQUENCE_LIMIT = 0xFFFF0000  # starts again well before 32 bits are full, and never within one write
+_SEQUENCE_LIMIT = QUIET - 0x10000  # starts again well before 31 bits are full, and never within one write
 _READ = 65536
 _ANSWER_TIMEOUT_S = 5
 
@@ -191,9 +192,10 @@ class Netlink:
         answers: dict[int, tuple[int, str]] = {}
         while len(answers) < len(changes):
             for kind, flags, sequence, message in split(self._read()):
-                # An older sequence number answers a request that was given up.
-                if kind == _NLMSG_ERROR and first <= sequence <= self._sequence:
-                    answers[sequence] = _answer(flags, message)
+                number = sequence & ~QUIET
+                # An older one answers a request that was given up.
+                if kind == _NLMSG_ERROR and first <= number <= self._sequence:
+                    answers[number] = _answer(flags, message)
         return [answers[sequence] for sequence in range(first, self._sequence + 1)]
 
     def _dump(self, request: bytes, decode: Callable[[bytes], _T | None]) -> list[_T] | None:
@@ -221,9 +223,10 @@ class Netlink:
         buffer = bytearray()
         for message in messages:
             self._sequence += 1
-            start = len(buffer)
+            at = len(buffer) + SEQUENCE_OFFSET
             buffer += message
-            struct.pack_into("=I", buffer, start + SEQUENCE_OFFSET, self._sequence)
+            (mark,) = struct.unpack_from("=I", buffer, at)
+            struct.pack_into("=I", buffer, at, self._sequence | mark)
         self._send(buffer)
 
     def _send(self, buffer: bytearray) -> None:

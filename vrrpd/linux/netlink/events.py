@@ -8,8 +8,8 @@ make `Events` first and dump afterwards.
 When events were lost, those that still wait in the buffer are older than the dump that must follow; they are thrown
 away here, so that no old one undoes what the dump showed.
 
-A thousand renewals of our own are no thousand events: a filter in the kernel holds them back (for IPv4; in IPv6 the
-kernel does not tell who has asked).
+A thousand addresses that we have renewed, or added, are no thousand events: a filter in the kernel holds them back (for
+IPv4; in IPv6 the kernel does not tell who has asked).
 
 Only the kernel is believed: any process may send to a netlink port, its messages carry its port id and are ignored.
 
@@ -30,7 +30,7 @@ import trio
 
 from vrrpd.linux.netlink.frame import HEADER, split
 from vrrpd.linux.netlink.messages import (
-    RENEWAL,
+    QUIET,
     RTM_DELADDR,
     RTM_DELLINK,
     RTM_NEWADDR,
@@ -41,7 +41,7 @@ from vrrpd.linux.netlink.messages import (
     decode_link,
     timeless,
 )
-from vrrpd.linux.packet_socket import JUMP_IF_EQUAL, LOAD_HALF, LOAD_WORD, RETURN, Instruction, attach
+from vrrpd.linux.packet_socket import JUMP_IF_EQUAL, JUMP_IF_SET, LOAD_HALF, LOAD_WORD, RETURN, Instruction, attach
 
 # linux/rtnetlink.h: RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR. The group for IPv6 interface settings is left
 # out: it repeats a link's flags under another family.
@@ -110,18 +110,18 @@ Event: TypeAlias = LinkChanged | LinkGone | AddressAdded | AddressRemoved | Over
 class Events:
     """The link and address events of the network namespace of the thread that makes it; needs no privilege."""
 
-    def __init__(self, renewer: int = 0) -> None:
+    def __init__(self, ours: int = 0) -> None:
         """Begin to hear.
 
         Args:
-            renewer: netlink port whose renewals are not told; 0 for nobody's.
+            ours: netlink port of which is not told what it adds and renews (`messages.QUIET`); 0 for nobody's.
         """
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
         except PermissionError:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        attach(self._socket, _without_renewals(renewer))
+        attach(self._socket, _without(ours))
         self._socket.bind((0, _GROUPS))
         self._names: dict[int, str] = {}
         self._decoded: dict[bytes, KernelAddress] = {}
@@ -227,17 +227,17 @@ class Events:
         return name
 
 
-def _without_renewals(renewer: int) -> list[Instruction]:
+def _without(ours: int) -> list[Instruction]:
     """A filter on `struct nlmsghdr`, whose fields are those of this host, while BPF reads in network order."""
-    kind, sequence, port = (
+    kind, quiet, port = (
         int.from_bytes(value.to_bytes(size, sys.byteorder), "big")
-        for value, size in ((RTM_NEWADDR, 2), (RENEWAL, 4), (renewer, 4))
+        for value, size in ((RTM_NEWADDR, 2), (QUIET, 4), (ours, 4))
     )
     return [
         (LOAD_HALF, 0, 0, 4),
         (JUMP_IF_EQUAL, 0, 5, kind),
         (LOAD_WORD, 0, 0, 8),
-        (JUMP_IF_EQUAL, 0, 3, sequence),
+        (JUMP_IF_SET, 0, 3, quiet),
         (LOAD_WORD, 0, 0, 12),
         (JUMP_IF_EQUAL, 0, 1, port),
         (RETURN, 0, 0, 0),

@@ -36,20 +36,21 @@ _ATTRIBUTE: Final = struct.Struct("=HH")
 _NUMBER: Final = struct.Struct("=I")
 
 
-def message(kind: int, flags: int, body: bytes, attributes: Sequence[tuple[int, bytes]] = ()) -> bytes:
-    """A request without a sequence number, of a length that others can follow at once (NLMSG_ALIGN).
+def message(kind: int, flags: int, body: bytes, attributes: Sequence[tuple[int, bytes]] = (), mark: int = 0) -> bytes:
+    """A request whose sequence number is still to be filled in, of a length that others can follow at once.
 
     Args:
         kind: type of the message.
         flags: of the header.
         body: the fixed part.
         attributes: (type, value) of each.
+        mark: what the sequence number is to have besides.
     """
     parts = [body]
     for number, value in attributes:
         parts += [_ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), number), value, bytes(-len(value) % 4)]
     rest = b"".join(parts)
-    return HEADER.pack(HEADER.size + len(rest), kind, flags, 0, 0) + rest
+    return HEADER.pack(HEADER.size + len(rest), kind, flags, mark, 0) + rest
 
 
 def number(value: int) -> bytes:

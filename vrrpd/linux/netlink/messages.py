@@ -54,8 +54,12 @@ _LIFETIME = struct.Struct("=IIII")  # struct ifa_cacheinfo: preferred, valid, an
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _CACHEINFO, _IFA_FLAGS, _IFA_PROTO = 1, 2, 3, 6, 8, 11  # linux/if_addr.h
 _IFLA_ADDRESS, _IFLA_NAME, _IFLA_MTU, _IFLA_EXT_MASK = 1, 3, 4, 29  # linux/if_link.h
 
+QUIET = 1 << 31
+"""In the sequence number of what adds an address, or renews one: whoever did it hears of it by the answer, or need not
+hear of it, and the kernel's word to all is known by this."""
+
 RENEWAL = 0xFFFFFFFF
-"""The sequence number of every renewal, by which the kernel's word of one is known."""
+"""The sequence number of every renewal, whose refusal is answered all the same."""
 
 # linux/rtnetlink.h
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
@@ -215,7 +219,7 @@ def encode_add(
     elif label is not None:
         attributes.append((_IFA_LABEL, label.encode() + b"\0"))
     flags = REQUEST | ACK | CREATE | (REPLACE if renew else EXCL)
-    return _encode(RTM_NEWADDR, flags, address, index, scope, attributes)
+    return _encode(RTM_NEWADDR, flags, address, index, scope, attributes, 0 if renew else QUIET)
 
 
 def encode_remove(address: InterfaceAddress, index: int) -> bytes:
@@ -225,17 +229,17 @@ def encode_remove(address: InterfaceAddress, index: int) -> bytes:
         address: address and prefix length.
         index: number of the interface.
     """
-    return _encode(RTM_DELADDR, REQUEST | ACK, address, index, 0, [])
+    return _encode(RTM_DELADDR, REQUEST | ACK, address, index, 0, [], 0)
 
 
 def _encode(
-    kind: int, flags: int, address: InterfaceAddress, index: int, scope: int, more: list[tuple[int, bytes]]
+    kind: int, flags: int, address: InterfaceAddress, index: int, scope: int, more: list[tuple[int, bytes]], mark: int
 ) -> bytes:
     family, scope = (AF_INET, scope) if address.version == 4 else (AF_INET6, 0)
     body = _ADDRESS.pack(family, address.network.prefixlen, 0, scope, index)
     # IFA_ADDRESS would be the far end of a point-to-point interface; the same as IFA_LOCAL says that there is none.
     packed = address.ip.packed
-    return message(kind, flags, body, [(_IFA_LOCAL, packed), (_IFA_ADDRESS, packed), *more])
+    return message(kind, flags, body, [(_IFA_LOCAL, packed), (_IFA_ADDRESS, packed), *more], mark)
 
 
 def encode_dump(kind: int) -> bytes:
