@@ -22,6 +22,7 @@ from vrrpd.linux.netlink import Link
 from vrrpd.proto.settings import Address, Family
 from vrrpd.proto.timers import MS, SECOND
 from vrrpd.runtime.kernel import FrameSocket, Kernel
+from vrrpd.runtime.schedule import Schedule
 
 PIECE = 32
 PAUSE = MS
@@ -29,17 +30,18 @@ AGAIN = (0, 100 * MS)
 SHORTEST_PAUSE = 20 * MS
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Campaign:
     """One virtual router's announcements: what, when next (ascending, nanoseconds), when last."""
 
+    who: Hashable
     places: Sequence[tuple[Address, Link]]
     times: list[int]
     every: int | None
     last: int | None = None
 
     @property
-    def due(self) -> int | None:
+    def deadline(self) -> int | None:
         return self.times[0] if self.times else None
 
     def advance(self, now: int) -> None:
@@ -65,6 +67,8 @@ class Announcer:
         self._now = now
         self._awake = awake
         self._campaigns: dict[Hashable, _Campaign] = {}
+        self._schedule = Schedule[_Campaign]()
+        self._following: int | None = None  # what the task sleeps for
         self._sockets: dict[int, FrameSocket] = {}
         self._burst, self._burst_began = 0, now()
         self._alarm = kernel.alarm()
@@ -82,16 +86,22 @@ class Announcer:
         after = (*schedule.times, *AGAIN) if known else schedule.times
         earliest = known.last + SHORTEST_PAUSE if known and known.last is not None else now
         times = sorted({max(now + t, earliest) for t in after or (schedule.every or 0,)})
-        campaign = self._campaigns[who] = _Campaign(places, times, schedule.every, known.last if known else None)
+        self.end(who)
+        campaign = self._campaigns[who] = _Campaign(who, places, times, schedule.every, known.last if known else None)
         if times[0] <= now and 2 * len(places) <= self._room(now):
             campaign.advance(now)
             for address, link in places:
                 self._tell(address, link)
-        self._call.set()
+        self._schedule.renew(campaign)
+        following = campaign.deadline
+        if following is not None and (self._following is None or following < self._following):
+            self._call.set()
 
     def end(self, who: Hashable) -> None:
         """The addresses are no longer here."""
-        self._campaigns.pop(who, None)
+        campaign = self._campaigns.pop(who, None)
+        if campaign is not None:
+            self._schedule.forget(campaign)
 
     def forget(self, link: Link) -> None:
         """The interface is gone; another of the same name gets a new socket."""
@@ -110,28 +120,30 @@ class Announcer:
         """Send what is due, for ever."""
         while True:
             now = self._now()
-            due = [(who, c) for who, c in self._campaigns.items() if c.due is not None and c.due <= now]
-            for who, campaign in sorted(due, key=lambda one: one[1].last is not None):  # repeats can wait
-                campaign.advance(now)
-                await self._send(who, campaign)
+            due = self._schedule.due(now)
+            for campaign in sorted(due, key=lambda each: each.last is not None):  # repeats can wait
+                if self._campaigns.get(campaign.who) is campaign:
+                    campaign.advance(now)
+                    self._schedule.renew(campaign)
+                    await self._send(campaign)
             if not due:
                 await self._sleep(now)
 
     async def _sleep(self, now: int) -> None:
-        following = min((c.due for c in self._campaigns.values() if c.due is not None), default=None)
+        self._following = following = self._schedule.next()
         with trio.move_on_after(float("inf") if following is None else (following - now) / SECOND):
             await self._call.wait()
         self._awake()
         self._call = trio.Event()
 
-    async def _send(self, who: Hashable, campaign: _Campaign) -> None:
+    async def _send(self, campaign: _Campaign) -> None:
         """Send one round; it ends where the role does: what a loser says last is what a switch believes."""
         for address, link in campaign.places:
             while self._room(self._now()) <= 0:
                 self._alarm.arm(self._alarm.now() + self._burst_began + PAUSE - self._now())
                 await self._alarm.wait()
                 self._awake()
-            if self._campaigns.get(who) is not campaign:
+            if self._campaigns.get(campaign.who) is not campaign:
                 return
             self._tell(address, link)
 

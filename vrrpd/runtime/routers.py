@@ -444,7 +444,8 @@ class Router:
         pairs = zip(known, outcomes, strict=True)
         if any(before is None or not before.standing is each.standing is Standing.FAILED for before, each in pairs):
             self._announce(index)
-        self._after()
+        if self.alarms or any(outcome.standing is not Standing.HELD for outcome in outcomes):
+            self._after()
 
     def _announce(self, index: int) -> None:
         """Announce what is on its interface, once the kernel has answered for every address."""
