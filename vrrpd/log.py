@@ -108,9 +108,8 @@ class Log(logging.Handler):
         try:
             line = self.format(record)
         except Exception:  # noqa: BLE001 - a line that cannot be formatted is a bug, and no reason to write no other
-            self.handleError(record)
-        else:
-            _write(self._fd, line)
+            line = f"a log line of {record.name} cannot be formatted: {record.msg!r}"
+        _write(self._fd, line)
 
     def _confess(self) -> None:
         """Say how many lines were lost, once there is room again."""

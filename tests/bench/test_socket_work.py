@@ -13,6 +13,7 @@ from netns_lab import kernel
 from tests.bench.bounds import READ, WRITTEN, figures_hold, hold
 from tests.bench.codec import ADVERT
 from tests.bench.counting import calls, operations
+from vrrpd.linux.letters import Bundle
 from vrrpd.linux.sockets import VrrpSocket
 from vrrpd.proto.packet import Dialect, encode
 from vrrpd.proto.settings import Family
@@ -45,7 +46,7 @@ def opened() -> Iterator[VrrpSocket]:
 
 
 def test_the_socket_takes_no_more_work(opened: VrrpSocket) -> None:
-    letters = [opened.letter(PAYLOAD, HERE, HERE)] * BURST
+    letters = Bundle([opened.letter(PAYLOAD, HERE, HERE)] * BURST)
     assert opened.send(letters) == []
     assert [each.payload for each in opened.receive()] == [PAYLOAD] * BURST, "and the first of all is remembered"
     written, read = dict[str, float](), dict[str, float]()

@@ -13,6 +13,7 @@ import trio
 
 from vrrpd.linux.sieve import Hears
 from vrrpd.linux.sockets import VrrpSocket
+from vrrpd.proto.datagram import Datagram
 from vrrpd.proto.outline import outline
 from vrrpd.proto.packet import GROUPS, Advertisement, Dialect, encode
 from vrrpd.proto.settings import Address, Family, Settings
@@ -121,3 +122,37 @@ async def test_a_flood_of_strangers_takes_no_room_of_what_peers_say(open_socket:
     left.send([left.letter(good := said(settings, destination), source, destination)])
     assert await heard(right, 1) == [good]
     assert 0 < len(strangers.receive(10_000)) < 1000
+
+
+async def test_a_burst_is_known_again_whatever_strangers_send_meanwhile(open_socket: Open) -> None:
+    settings = router(Family.IPV4, unicast=True)
+    left = open_socket("left", Family.IPV4)
+    right, strangers = open_socket("right", Family.IPV4), open_socket("right", Family.IPV4, hears=Hears.STRANGERS)
+    for each in (strangers, right):
+        each.expect(outline(Family.IPV4, [settings]))
+    source, destination = ENDS[Family.IPV4]
+    bursts: list[list[Datagram]] = []
+    for tail in (b"", b"something longer than it", b"something else"):
+        letters = [left.letter(said(settings, destination), source, destination)] * 20
+        assert not left.send([left.letter(b"\xff" * 20 + tail, source, destination), *letters])
+        await strangers.wait_readable()
+        strangers.receive()
+        await right.wait_readable()
+        bursts.append(right.receive())
+    assert len(bursts[0]) == 20
+    assert bursts[0] is bursts[1] is bursts[2]
+
+
+@pytest.mark.parametrize("family", Family)
+async def test_priority_0_of_a_peer_is_heard_twice(open_socket: Open, family: Family) -> None:
+    settings = router(family, unicast=True)
+    left = open_socket("left", family)
+    right, farewells = open_socket("right", family), open_socket("right", family, hears=Hears.FAREWELLS)
+    for each in (farewells, right):
+        each.expect(outline(family, [settings]))
+    source, destination = ENDS[family]
+    good = said(settings, destination)
+    last = encode(Advertisement(3, 51, 0, SECOND, settings.addresses), source, destination, Dialect.PSEUDO)
+    left.send([left.letter(each, source, destination) for each in (good, last, last[:-1], good)])
+    assert await heard(right, 3) == [good, last, good]
+    assert await heard(farewells, 1) == [last]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,3 +133,9 @@ async def run_cluster(lan: Lan, text: str = FILE, number: int = 2) -> list[Agent
     agents = [await run_agent(machine(lan, each + 1), text) for each in range(number)]
     await trio.sleep(5)
     return agents
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return within a millisecond after something has come true."""
+    while not condition():  # noqa: ASYNC110 - nobody tells of it
+        await trio.sleep(0.001)

@@ -381,6 +381,7 @@ class FakeClock:
         return round(trio.current_time() * SECOND) + EPOCH + self._host.clock_error
 
     def arm(self, deadline: int | None) -> None:
+        assert not self._closed or deadline is None, "a descriptor that was given back cannot be armed"
         self._deadline = deadline
         self._armed.set()
         self._armed = trio.Event()

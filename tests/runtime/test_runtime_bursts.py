@@ -7,17 +7,22 @@ from ipaddress import IPv4Address
 from itertools import pairwise
 from typing import Any
 
+import pytest
 import trio
 
-from tests.runtime.agents import NODES, Agent, run_cluster
+from tests.runtime.agents import NODES, Agent, machine, run_agent, run_cluster, until
 from tests.runtime.lan import Lan
 from vrrpd.proto.datagram import Datagram
+from vrrpd.proto.packet import Advertisement, Dialect, encode
+from vrrpd.proto.timers import MS
+from vrrpd.runtime.choir import EARLY
+from vrrpd.runtime.routers import Router
 
 MANY = 40
 ROUTERS = "".join(f"  r{n}: {{vrid: {n}, addresses: [10.0.1.{n}/32]}}\n" for n in range(1, MANY + 1))
 FILE = f"{NODES}defaults: {{hear_first: off, advert_interval: 100ms, lease: off}}\nrouters:\n{ROUTERS}"
 NAMES = [f"r{n}" for n in range(1, MANY + 1)]
-BACKUP = IPv4Address("10.0.0.12")
+ACTIVE, BACKUP = IPv4Address("10.0.0.11"), IPv4Address("10.0.0.12")
 
 
 async def at_rest(lan: Lan) -> tuple[Agent, Agent]:
@@ -156,3 +161,96 @@ async def test_a_backup_of_many_is_woken_once_for_each_burst(lan: Lan) -> None:
     await trio.sleep(5)
     assert 1 <= waits <= 10, "of a hundred bursts; now and then, to know when they come"
     assert [lb2.shown(name)["state"] for name in NAMES] == ["backup"] * MANY
+
+
+FLAPPING = f"""{NODES}defaults: {{hear_first: off, advert_interval: 100ms, lease: off}}
+checks: {{proxy: {{tcp: "127.0.0.1:80"}}}}
+routers:
+  r1: {{vrid: 1, addresses: [10.0.1.1/32]}}
+  web: {{vrid: 51, addresses: [10.0.0.100/24], track: [proxy]}}
+"""
+
+
+async def test_a_role_that_was_held_down_is_taken_back_in_time_beside_others(lan: Lan) -> None:
+    lb1, lb2 = [await run_agent(machine(lan, number), FLAPPING) for number in (1, 2)]
+    for each in (lb1, lb2):
+        each.check(up=True)
+    await trio.sleep(5)
+    for up in (False, True) * 3:
+        lb1.check(up=up)
+        await trio.sleep(2)
+    assert "held_down" in lb1.alarms()
+    await trio.sleep(30)
+    assert (lb1.state, lb1.alarms()) == ("active", {})
+
+
+async def test_priority_0_that_comes_while_the_last_router_leaves_ends_nothing(lan: Lan) -> None:
+    lb1, lb2 = await at_rest(lan)
+    payload = encode(Advertisement(3, 3, 0, 100 * MS, ()), ACTIVE, BACKUP, Dialect.PSEUDO)
+    farewell = Datagram(payload, ACTIVE, BACKUP, 255)
+    lb2.host.take("eth0", farewell)
+    await lb2.runtime.shutdown("stop of the agent")
+    await trio.sleep(1)
+    assert [lb1.shown(name)["state"] for name in NAMES] == ["active"] * MANY
+
+
+async def test_a_second_active_is_heard_at_once_where_another_was_to_be_expected(lan: Lan) -> None:
+    """Its Active leaves; two Backups take the role, as one of them did not hear the other, and both must know soon."""
+    lb1, lb2, lb3 = await run_cluster(lan, FILE.replace("100ms", "10s"), 3)
+    await trio.sleep(120)
+    bursts = times_of(lan, 3)
+    await until(lambda: bool(bursts))
+    await trio.sleep(0.2)
+    lan.lost = lambda name, datagram: (
+        (name, datagram.payload[1], datagram.source) == ("lb3", 3, BACKUP) and lb3.shown("r3")["state"] != "active"
+    )
+    lb1.router("r3").drain(force=False)
+    both = 0
+    for _ in range(5000):
+        both += lb2.shown("r3")["state"] == lb3.shown("r3")["state"] == "active"
+        await trio.sleep(0.001)
+    assert 0 < both < 100
+
+
+async def test_bursts_come_as_often_as_their_active_says(lan: Lan) -> None:
+    """It advertises ten times as often as this node would: who read by our interval would take over late."""
+    lb1 = await run_agent(machine(lan, 1), FILE)
+    lb2 = await run_agent(machine(lan, 2), FILE.replace("100ms", "1s"))
+    await trio.sleep(20.25)
+    lb1.kill()
+    start = lan.now
+    await until(lambda: lb2.shown("r3")["state"] == "active")
+    assert lan.now - start < 320
+
+
+async def test_who_speaks_alone_for_ever_costs_the_others_nothing(lan: Lan, monkeypatch: pytest.MonkeyPatch) -> None:
+    more = "  y1: {vrid: 98, addresses: [10.0.9.2/32]}\n  y2: {vrid: 99, addresses: [10.0.9.1/32]}\n"
+    await run_cluster(lan, f"{FILE}{more}groups: {{y: [y1, y2]}}\n")
+    await trio.sleep(5)
+    asked, speak = list[str](), Router.speak
+
+    def counting(self: Router, now: int) -> bool:
+        asked.append(self.spec.name)
+        return speak(self, now)
+
+    monkeypatch.setattr(Router, "speak", counting)
+    await trio.sleep(1)
+    assert set(asked) == {"y"}
+
+
+async def test_those_that_hear_together_look_together_before_they_take_the_role(lan: Lan) -> None:
+    lb1, lb2 = await at_rest(lan)
+    (socket,), looks = lb2.host.adverts, list[float]()
+    receive = socket.receive
+
+    def noting(limit: int = 64) -> list[Datagram]:
+        looks.append(lan.now)
+        return receive(limit)
+
+    lb1.kill()
+    start = lan.now
+    await trio.sleep(0.15)
+    socket.receive = noting  # type: ignore[method-assign]
+    await trio.sleep(0.3)
+    (first, _), *_ = lan.told("lb2", "adds", since=start)
+    assert any(round(start + first - each, 1) == EARLY / MS for each in looks)

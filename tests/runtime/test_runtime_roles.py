@@ -10,7 +10,7 @@ import trio
 from tests.runtime.agents import FILE, MULTICAST, NODES, VIP, machine, run_agent, run_cluster
 from tests.runtime.lan import Lan
 from vrrpd.proto.timers import MS
-from vrrpd.runtime.routers import EARLY
+from vrrpd.runtime.choir import EARLY
 
 
 async def test_the_first_node_becomes_active_and_the_second_watches(lan: Lan) -> None:

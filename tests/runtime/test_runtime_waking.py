@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from tests.runtime.agents import FILE, VIP, machine, run_agent, run_cluster
+from tests.runtime.agents import FILE, VIP, machine, run_agent, run_cluster, until
 from tests.runtime.lan import Lan
 from vrrpd.runtime.addresses import Batch
 
@@ -96,6 +96,21 @@ async def test_a_machine_that_was_suspended_notices_by_the_boot_clock(lan: Lan) 
     await trio.sleep(1)
     assert lan.told("lb1", "removes", since=start)
     assert "slept for 36" in lb1.alarms()["overslept"]
+
+
+async def test_an_address_that_came_while_the_machine_was_paused_goes_again(lan: Lan) -> None:
+    """It was on its way there when the pause began, and who looks first afterwards is who wanted to know of it."""
+    lb1, lb2 = await run_cluster(lan, FILE + "defaults: {lease: off}\n")
+    lb2.host.slow_s = 0.05
+    lan.lost = lambda name, _: name == "lb2"
+    await until(lambda: lb2.state == "active")
+    await trio.sleep(0.03)
+    lb2.host.suspended_s += 60
+    await trio.sleep(0.05)
+    lan.lost = lambda name, _: name == "nobody"
+    await trio.sleep(30)
+    assert (lb1.state, lb2.state) == ("active", "backup")
+    assert not lb2.host.holds(VIP)
 
 
 async def test_a_short_nap_changes_nothing(lan: Lan) -> None:

@@ -49,7 +49,8 @@ _ERRORS_AT_ONCE = 64
 _REMEMBERED = 1024  # packets; the same one comes again and again from each Active
 _REMEMBERED_BURSTS = 32  # of many Actives of one host, which speak together; up to 128 packets each
 
-_MAILBOXES = {family: stack.mailbox() for family, stack in STACKS.items()}  # emptied before the next one reads
+# Emptied before the next one reads. What strangers send must not lie behind a shorter advertisement: `Mailbox.imprint`.
+_MAILBOXES = {(family, adverts): stack.mailbox() for family, stack in STACKS.items() for adverts in (True, False)}
 
 
 class VrrpSocket:
@@ -79,7 +80,7 @@ class VrrpSocket:
         self._ifindex = ifindex
         self._family = family
         self._stack = STACKS[family]
-        self._mailbox = _MAILBOXES[family]
+        self._mailbox = _MAILBOXES[family, hears is Hears.ADVERTS]
         self._member = False
         self._hears = hears
         self._peers: set[Address] = set()

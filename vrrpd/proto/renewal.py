@@ -26,9 +26,10 @@ class Chorus:
         deadline: when the first of their timers fires, nanoseconds.
         times: how often they were noted together.
         intact: False once something has happened to one of them alone: from now on each is noted for itself.
+        ended: called when that happens.
     """
 
-    __slots__ = ("at", "deadline", "intact", "times")
+    __slots__ = ("at", "deadline", "ended", "intact", "times")
 
     def __init__(self, at: int, deadline: int) -> None:
         """Begin with none; whoever is noted together with others joins (`Routine.join`).
@@ -41,6 +42,16 @@ class Chorus:
         self.deadline: int = deadline
         self.intact = True
         self.times = 0
+        self.ended: Callable[[], None] = _nobody_asks
+
+    def end(self) -> None:
+        """Something has happened to one of them alone."""
+        if self.intact:
+            self.intact = False
+            self.ended()
+
+
+def _nobody_asks() -> None: ...
 
 
 class Routine(ABC):
@@ -80,7 +91,8 @@ class Routine(ABC):
         """From now on be noted alone, and so are the others."""
         if self._chorus is not None:
             self._follow()
-            self._chorus.intact, self._chorus = False, None
+            chorus, self._chorus = self._chorus, None
+            chorus.end()
 
     def end(self) -> None:
         """Something else has happened."""
@@ -119,10 +131,11 @@ class Renewal(Routine):
         event: the one that was handled.
         at: when the last one came that was counted or noted alone, nanoseconds.
         down: Active_Down_Interval, nanoseconds.
+        interval: Active_Adver_Interval, nanoseconds.
         counted: told when and how many came, where somebody else than the router counts them.
     """
 
-    __slots__ = ("_interval", "at", "counted", "down", "event")
+    __slots__ = ("at", "counted", "down", "event", "interval")
 
     def __init__(self, event: Received, armed: Backup, now: int) -> None:
         """Work it out.
@@ -137,7 +150,7 @@ class Renewal(Routine):
         self.at: int = now
         self.down = armed.down_at - now
         self.counted: Callable[[int, int], None] | None = None
-        self._interval = armed.interval
+        self.interval = armed.interval
 
     def note(self, now: int) -> bool:
         """One more came."""
@@ -156,7 +169,7 @@ class Renewal(Routine):
         number = self._counted()
         if self.counted is not None:
             self.counted(self.at, number)
-        return Backup(self._deadline, self._interval, self.event.source), number
+        return Backup(self._deadline, self.interval, self.event.source), number
 
     def _take_over(self, chorus: Chorus, number: int) -> None:
         self.at = chorus.at
@@ -210,14 +223,19 @@ class Rhythm(Routine):
 
 
 class Heard(Chorus):
-    """Backups that hear one more advertisement each, all at once."""
+    """Backups that hear one more advertisement each, all at once.
 
-    __slots__ = ("_down",)
+    Attributes:
+        interval: the shortest Active_Adver_Interval, nanoseconds.
+    """
+
+    __slots__ = ("_down", "interval")
 
     def __init__(self, renewals: Sequence[Renewal]) -> None:
         """Note these together, all of which were noted, or made, at about the same time."""
         super().__init__(max(each.at for each in renewals), min(each.deadline for each in renewals))
         self._down = min(each.down for each in renewals)
+        self.interval = min(each.interval for each in renewals)
         for each in renewals:
             each.join(self)
 

@@ -314,10 +314,10 @@ class Addresses:
 
     def _ended(self, then: Callable[[T], None], job: Job[T]) -> None:
         """Settle what the thread has done, and go on; called by the loop itself, where no error may end."""
-        self._job = None
         try:
             self._vigil.look()
             then(job.result())
+            self._job = None  # only now: what has happened is settled before anything else is done
             self._begin()
         except Exception as bug:  # noqa: BLE001 - raised by the task that stands for it
             self._bug = bug

@@ -3,7 +3,8 @@
 Where an Active advertises for many virtual routers it does so in bursts, the same ones in each interval. To be woken
 costs more than to hear a whole burst that says what it said before: on a processor that was asleep, several hundred
 microseconds. So while nothing but known bursts is to be expected, a port need not wait for the first packet of one and
-then for its end; it sleeps until all of it is there.
+then for its end; it sleeps until all of it is there. That takes virtual routers that are each for themselves, without
+keys and Backup: as long as there is another one on the port, each burst is waited for.
 
 The time of the next one is reckoned from the time at which a burst was waited for, which is done again now and then:
 the clock of the other host is not ours, and who only ever reads by the clock cannot tell that he reads late.
@@ -68,13 +69,12 @@ class Bursts:
         """What was believed need not be any more."""
         self._known.clear()
 
-    def note(self, datagrams: Sequence[Datagram], now: int, interval: int) -> bool:
+    def note(self, datagrams: Sequence[Datagram], now: int) -> bool:
         """Take a burst that is known like the last time.
 
         Args:
             datagrams: what has come.
             now: nanoseconds.
-            interval: after which it is to come again, nanoseconds.
 
         Returns:
             False where each of them must be taken for itself.
@@ -82,7 +82,7 @@ class Bursts:
         burst = self._known.get(id(datagrams))
         if burst is None or burst.chorus is None or not burst.chorus.note(now):
             return False
-        burst.due = (burst.due if self._by_the_clock else now + SLACK) + interval
+        burst.due = (burst.due if self._by_the_clock else now + SLACK) + burst.chorus.interval
         return True
 
     def following(self, now: int, routers: int) -> int | None:
@@ -92,7 +92,7 @@ class Bursts:
             now: nanoseconds.
             routers: how many virtual routers are to be heard of.
         """
-        ahead = [burst for burst in self._known.values() if burst.due > now]
+        ahead = [b for b in self._known.values() if b.due > now and b.chorus is not None and b.chorus.intact]
         if self._by_the_clock >= BY_THE_CLOCK or sum(len(burst.datagrams) for burst in ahead) != routers:
             self._by_the_clock = 0
             return None

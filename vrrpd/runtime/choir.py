@@ -7,18 +7,25 @@ then the choir is over, the others go on alone, and the next one is formed when 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from vrrpd.linux.letters import Bundle, Letter
 from vrrpd.proto.renewal import Chorus, Rhythm, Spoken
+from vrrpd.proto.timers import MS
 from vrrpd.runtime.lateness import Punctuality, Roll
 from vrrpd.runtime.ports import Port, Sent
 
 if TYPE_CHECKING:
     from vrrpd.runtime.routers import Router
+
+
+EARLY = 2 * MS
+"""So many nanoseconds before Active_Down_Timer fires a Backup looks whether somebody spoke: what has not run for a
+while takes several times as long, and who was just awake is woken sooner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,7 @@ class Verse:
     punctuality: Punctuality
 
 
-class Choir:
+class Choir(ABC):
     """Some routers, for as long as nothing happens to one of them alone.
 
     Attributes:
@@ -48,68 +55,102 @@ class Choir:
         chorus: what one note for all of them does.
     """
 
-    def __init__(self, routers: Sequence[Router], chorus: Chorus, perform: Callable[[int], bool] | None = None) -> None:
+    def __init__(self, routers: Sequence[Router], chorus: Chorus) -> None:
         """Let them be one.
 
         Args:
             routers: each in one choir at most; this is theirs now.
             chorus: of all of them.
-            perform: called when the chorus is due, with the time; False where each has to do it alone. None: to be due
-                means that something did not happen.
         """
         self.routers = routers
         self.chorus = chorus
-        self._perform = perform
         for each in routers:
             each.choir = self
 
     @property
     def deadline(self) -> int:
-        """When the first of them is due, nanoseconds."""
+        """When there is something to do for one of them, nanoseconds."""
         return self.chorus.deadline
 
+    @abstractmethod
     def speak(self, now: int) -> bool:
-        """Send what is due; False where each has to be asked for itself."""
-        return self._perform is not None and self._perform(now)
+        """Do what is due for all of them; False where each has to be asked for itself."""
 
     def leave(self) -> Iterator[Router]:
         """It is over; those who are in no other by now."""
-        self.chorus.intact = False
+        self.chorus.end()
         for each in self.routers:
             if each.choir is self:
                 each.choir = None
                 yield each
 
 
-def choirs(spoke: Sequence[Router | Choir]) -> Iterator[Choir]:
-    """Form choirs of those that have just spoken, each for itself, and will do so together next time."""
-    alone = [each for each in spoke if not isinstance(each, Choir)]
-    if not alone:
-        return
-    others = [router for each in spoke if isinstance(each, Choir) for router in each.routers]
-    together: defaultdict[tuple[int, int, int], list[tuple[Router, Verse]]] = defaultdict(list)
-    for router in (*alone, *others):
-        verse = router.verse
-        if verse is not None and verse.rhythm.steady:
-            together[id(verse.port), verse.rhythm.deadline, verse.rhythm.interval].append((router, verse))
-    for pairs in together.values():
-        if len(pairs) > 1 and pairs[0][0] in alone:
-            yield _speakers([router for router, _ in pairs], [verse for _, verse in pairs])
+class Listeners(Choir):
+    """Backups that hear their Actives together."""
 
+    def __init__(self, routers: Sequence[Router], chorus: Chorus) -> None:
+        super().__init__(routers, chorus)
+        self._looked_for: int | None = None
 
-def _speakers(routers: Sequence[Router], verses: Sequence[Verse]) -> Choir:
-    """Routers of one port that speak at the same time."""
-    port, chorus = verses[0].port, Spoken([verse.rhythm for verse in verses])
-    bundle = Bundle(letter for verse in verses for letter in verse.letters)
-    roll = Roll([verse.punctuality for verse in verses])
+    @property
+    def deadline(self) -> int:
+        """When to look, and then when the first Active_Down_Timer fires, nanoseconds."""
+        due = self.chorus.deadline
+        return due if due == self._looked_for else due - EARLY
 
-    def perform(now: int) -> bool:
-        due = chorus.deadline
-        if not chorus.note(now):
+    def speak(self, now: int) -> bool:
+        """Look for all of them, a little before one may have to take the role (see `EARLY`)."""
+        due = self.chorus.deadline
+        if now >= due:
             return False
-        failed = port.say(bundle, roll, due)
-        for verse in verses if failed else ():
+        self.routers[0].look()
+        self._looked_for = due
+        return True
+
+
+class Speakers(Choir):
+    """Actives of one port that speak at the same time."""
+
+    def __init__(self, routers: Sequence[Router], verses: Sequence[Verse]) -> None:
+        chorus = Spoken([verse.rhythm for verse in verses])
+        super().__init__(routers, chorus)
+        self._spoken = chorus
+        self._verses = verses
+        self._port = verses[0].port
+        self._bundle = Bundle(letter for verse in verses for letter in verse.letters)
+        self._roll = Roll([verse.punctuality for verse in verses])
+
+    def speak(self, now: int) -> bool:
+        """Send the advertisements of all."""
+        due = self._spoken.deadline
+        if not self._spoken.note(now):
+            return False
+        failed = self._port.say(self._bundle, self._roll, due)
+        for verse in self._verses if failed else ():
             verse.sent(failed)
         return True
 
-    return Choir(routers, chorus, perform)
+
+def choirs(spoke: Sequence[Router | Choir]) -> Iterator[Choir]:
+    """Form choirs of those that have just spoken, each for itself, and will do so together next time."""
+    together: defaultdict[_Moment, list[tuple[Router, Verse]]] = defaultdict(list)
+    for router in (each for each in spoke if not isinstance(each, Choir)):
+        verse = router.verse
+        if verse is not None and verse.rhythm.steady:
+            together[_moment(verse)].append((router, verse))
+    for choir in (each for each in spoke if isinstance(each, Speakers)) if together else ():
+        pairs = [(router, router.verse) for router in choir.routers]
+        verse = pairs[0][1]
+        if verse is not None and _moment(verse) in together:
+            together[_moment(verse)] += [(r, v) for r, v in pairs if v is not None and v.rhythm.valid]
+    for pairs in together.values():
+        if len(pairs) > 1:
+            yield Speakers([router for router, _ in pairs], [verse for _, verse in pairs])
+
+
+_Moment: TypeAlias = tuple[int, int, int]
+
+
+def _moment(verse: Verse) -> _Moment:
+    """Where and when it is said next; those that have it in common are one."""
+    return id(verse.port), verse.rhythm.deadline, verse.rhythm.interval

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 import trio
 
 from vrrpd.proto.renewal import Heard
-from vrrpd.runtime.choir import Choir, choirs
+from vrrpd.runtime.choir import Choir, Listeners, choirs
 from vrrpd.runtime.kernel import Clock
 from vrrpd.runtime.ports import Port
 from vrrpd.runtime.routers import Router
@@ -77,7 +77,7 @@ class Deadlines:
 
     def hear_together(self, routers: Sequence[Router], chorus: Heard) -> None:
         """These hear their Actives together from now on."""
-        self._join(Choir(routers, chorus))
+        self._join(Listeners(routers, chorus))
 
     def look(self) -> None:
         """Look for the vigil; a timer that is to do so before long is put off."""

@@ -136,7 +136,7 @@ class Port:
         self._lateness = lateness
         self._together = together
         self._outbox: list[tuple[Sequence[Letter], Sent, Punctuality]] = []
-        self._breath, self._interval = BREATH, 0
+        self._breath = BREATH
         self._returned = False  # somebody who posts waits to hear that it could be sent
         self._routers: dict[int, _Behind] = {}
         self._bursts = Bursts()
@@ -147,8 +147,7 @@ class Port:
     def add(self, router: Router, settings: Settings, take: Take, renews: Renews) -> None:
         """One more virtual router, of this router."""
         self._routers[settings.vrid] = _Behind(router, settings, take, renews)
-        self._interval = min(each.settings.interval for each in self._routers.values())
-        self._breath = max(BREATH, min(self._interval // 100, LONGEST_BREATH))
+        self._others_came_or_left()
         if len(self._routers) == 1:
             self._expect()
         else:
@@ -157,8 +156,14 @@ class Port:
     def remove(self, vrid: int) -> bool:
         """One virtual router less; True while there are others."""
         if self._routers.pop(vrid, None) and self._routers:
+            self._others_came_or_left()
             self._expect_soon()
         return bool(self._routers)
+
+    def _others_came_or_left(self) -> None:
+        shortest = min(each.settings.interval for each in self._routers.values())
+        self._breath = max(BREATH, min(shortest // 100, LONGEST_BREATH))
+        self._wake()
 
     def close(self) -> None:
         """No router is left."""
@@ -187,8 +192,9 @@ class Port:
             await self._sockets.farewells.wait_readable()
             awake()
             self._sockets.farewells.receive(AT_ONCE)
-            self._alarm.arm(self._alarm.now())
+            self._wake()
             await trio.sleep(BREATH / SECOND)
+            self._wake()  # the kernel may have given it to the first socket a moment later
 
     async def overhear(self, awake: Callable[[], None]) -> None:
         """Hand over a sample of what strangers send; arguments as for `run`."""
@@ -213,8 +219,14 @@ class Port:
         await self._sleep(self._now() + length)
 
     async def _sleep(self, until: int) -> None:
-        self._alarm.arm(until)
-        await self._alarm.wait()
+        if not self.closed:
+            self._alarm.arm(until)
+            await self._alarm.wait()
+
+    def _wake(self) -> None:
+        """Read now, whatever is to be expected."""
+        if not self.closed:
+            self._alarm.arm(self._alarm.now())
 
     def post(self, letters: Sequence[Letter], sent: Sent, punctuality: Punctuality, *, returned: bool) -> None:
         """Send these before long, with others; at `flush` at the latest.
@@ -272,7 +284,7 @@ class Port:
     def _hand_over(self, datagrams: Sequence[Datagram]) -> bool:
         """Give each to its router; True where all of them were believed."""
         believed, again, now = 0, 0, self._now()
-        if self._bursts.note(datagrams, now, self._interval):
+        if self._bursts.note(datagrams, now):
             return True
         for datagram in datagrams:
             behind = self._routers.get(vrid_of(datagram) or 0)
@@ -294,12 +306,15 @@ class Port:
         renewals = [each.renewal for datagram, each in pairs if each.believed is datagram and each.renewal is not None]
         if len(renewals) == len(datagrams):
             chorus = Heard(renewals)
+            chorus.ended = self._wake
             self._bursts.know(datagrams, chorus)
-            self._together([each.router for each in behind.values()], chorus)
+            if len(renewals) > 1:
+                self._together([each.router for each in behind.values()], chorus)
 
     def judge_anew(self) -> None:
         """The host has changed: what was believed need not be any more."""
         self._bursts.forget()
+        self._wake()
         for behind in self._routers.values():
             behind.believed = None
 

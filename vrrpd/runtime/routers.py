@@ -26,12 +26,12 @@ from vrrpd.proto.group import Asked, Group
 from vrrpd.proto.renewal import Renewal
 from vrrpd.proto.settings import OWNER, Address
 from vrrpd.proto.states import Active, Backup, Leaving
-from vrrpd.proto.timers import MS, active_down_interval
+from vrrpd.proto.timers import active_down_interval
 from vrrpd.proto.validate import Drop, priority_of, validate
 from vrrpd.runtime import doubts
 from vrrpd.runtime.addresses import Outcome, Standing
 from vrrpd.runtime.alarms import Alarms, Code
-from vrrpd.runtime.choir import Choir, Verse
+from vrrpd.runtime.choir import EARLY, Choir, Verse
 from vrrpd.runtime.conditions import LASTING, conditions
 from vrrpd.runtime.health import Health
 from vrrpd.runtime.member import Footing, Member
@@ -41,10 +41,6 @@ from vrrpd.runtime.repairs import Repairs
 from vrrpd.runtime.services import Services
 from vrrpd.runtime.voice import Voice
 from vrrpd.runtime.witness import Witness
-
-EARLY = 2 * MS
-"""So many nanoseconds before Active_Down_Timer fires a Backup looks whether somebody spoke: what has not run for a
-while takes several times as long, and who was just awake is woken sooner."""
 
 
 class Router:
@@ -194,8 +190,7 @@ class Router:
         due = self.group.deadline
         if self._watches and due is not None and now < due:
             if due - EARLY <= now:
-                self._read()
-                self._services.addresses.rehearse()
+                self.look()
                 self._looked_for = due
             self._services.renew(self)
             return
@@ -206,6 +201,11 @@ class Router:
         overdue = [member.punctuality for member, core in pairs if member.punctuality.is_due(core.state, now)]
         self._perform(self.group.tick(now, late))
         self._services.lateness.left(overdue, self._services.now())
+
+    def look(self) -> None:
+        """Before it may have to take the role: has anybody spoken?"""
+        self._read()
+        self._services.addresses.rehearse()
 
     def _read(self) -> None:
         """Take what has come in by the sockets already."""
@@ -242,7 +242,7 @@ class Router:
 
     def renewal(self, index: int) -> Renewal | None:
         """What the datagram that was believed last does when it comes again; None where it has to be received anew."""
-        found = self.group.renewal if self._nothing_new else None
+        found = self.group.renewal if self._nothing_new and not self._held_down else None
         if found is not None:
             found.counted = self._witnesses[index].heard_again
         return found
