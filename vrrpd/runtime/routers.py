@@ -181,7 +181,11 @@ class Router:
     def tick(self, woken: int, waiting: int) -> None:
         """A deadline may have passed. A Backup looks once more whether somebody spoke before it takes the role.
 
-        What woke us late, at `woken` after `waiting` since then (nanoseconds), may have kept an Active from speaking.
+        What kept us from waking in time may have kept an Active from speaking, too.
+
+        Args:
+            woken: when the timer was seen to have gone off, nanoseconds.
+            waiting: since when it was waited for, nanoseconds.
         """
         now = self._services.now()
         if self._held_down and not self.health.hold_down.active(now):

@@ -9,7 +9,7 @@
     ├── announcer   gratuitous ARP and neighbour advertisements, paced
     ├── claims      listens for other holders of our addresses, and asks for them
     ├── post ...    one for each of its listeners
-    ├── port ...    three for each interface and family: read adverts and what strangers send, hand them to routers
+    ├── port ...    three for each interface and family: adverts, what strangers send, farewells that must not wait
     ├── hearing ... asks for a sign of life on a link, for all routers that wait for one there
     └── movement .. one for each router with movers: the movers at work
 
