@@ -1,7 +1,7 @@
 """The timers of the agent: each a timerfd on CLOCK_MONOTONIC that the event loop waits for.
 
-One is for the deadlines of all virtual routers; each port has one to take a breath, the announcer one for its pauses. Owns the clock that the runtime
-reads and the deadline that it sleeps to. trio's own timeouts end with epoll, which
+One is for the deadlines of all virtual routers; each port has one to take a breath, the announcer one for its pauses.
+Owns the clock that the runtime reads and the deadline that it sleeps to. trio's own timeouts end with epoll, which
 counts in whole milliseconds: they were 0.7 to 0.9 ms late at the median, as much as a tenth of a 10 ms interval. A
 timerfd wakes the loop as a readable descriptor, late by a fraction of that. It knows no virtual router: which
 deadline is next is the caller's affair.

@@ -26,8 +26,8 @@ SLACK = MS // 2
 """So much later than the last time a burst may be there as a whole, nanoseconds."""
 
 BY_THE_CLOCK = 16
-"""So often in a row it is read by the clock. With the one after that, which is waited for, no multiple of the bursts in an
-interval (`config.members`), or one were always waited for and the others never."""
+"""So often in a row it is read by the clock. With the one after that, which is waited for, no multiple of the bursts in
+an interval (`config.members`), or one were always waited for and the others never."""
 
 
 @dataclass(slots=True, eq=False)
