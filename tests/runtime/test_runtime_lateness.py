@@ -14,9 +14,9 @@ from vrrpd.linux.letters import Letter
 from vrrpd.linux.send_error import SendError
 from vrrpd.proto.renewal import Heard
 from vrrpd.proto.timers import MS, SECOND
+from vrrpd.runtime.choir import Singer
 from vrrpd.runtime.lateness import Lateness, Punctuality
 from vrrpd.runtime.ports import Port, Sockets
-from vrrpd.runtime.routers import Router
 
 
 def every(interval: str) -> str:
@@ -74,7 +74,7 @@ async def test_what_the_system_call_takes_counts(lan: Lan, monkeypatch: pytest.M
     (socket,), (strangers, farewells) = lb1.host.adverts, lb1.host.others
     sockets, lateness = Sockets(socket, strangers, farewells), Lateness(lambda: True)
 
-    def together(_routers: Sequence[Router], _chorus: Heard) -> None: ...
+    def together(_singers: Sequence[Singer], _chorus: Heard) -> None: ...
 
     at_port = member.port.family, member.port.link, sockets
     port = Port(*at_port, lambda: time, lb1.host.clock, lateness, together)

@@ -9,23 +9,67 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Protocol, TypeAlias
 
 from vrrpd.linux.letters import Bundle, Letter
+from vrrpd.linux.send_error import SendError
 from vrrpd.proto.renewal import Chorus, Rhythm, Spoken
 from vrrpd.proto.timers import MS
 from vrrpd.runtime.lateness import Punctuality, Roll
-from vrrpd.runtime.ports import Port, Sent
-
-if TYPE_CHECKING:
-    from vrrpd.runtime.routers import Router
-
 
 EARLY = 2 * MS
 """So many nanoseconds before Active_Down_Timer fires a Backup looks whether somebody spoke: what has not run for a
 while takes several times as long, and who was just awake is woken sooner."""
+
+
+Sent: TypeAlias = Callable[[Mapping[Letter, SendError]], None]
+"""Told which letters could not be sent, and why; not told anything while all can."""
+
+
+class Singer(Protocol):
+    """A router, as far as deadlines and choirs know it (`routers.Router`).
+
+    Attributes:
+        choir: with whom it is one for the schedule; None where it is alone.
+    """
+
+    choir: Choir | None
+
+    @property
+    def deadline(self) -> int | None:
+        """When it has something to do, nanoseconds."""
+        ...
+
+    @property
+    def verse(self) -> Verse | None:
+        """What it says again and again; None where there is more to it."""
+        ...
+
+    def speak(self, now: int) -> bool:
+        """Post the regular advertisements that are due; False where there is more to do."""
+        ...
+
+    def look(self) -> None:
+        """Before it may have to take the role: has anybody spoken?"""
+        ...
+
+    def tick(self, woken: int, waiting: int) -> None:
+        """A deadline may have passed."""
+        ...
+
+
+class Stage(Protocol):
+    """Where several say something together (`ports.Port`)."""
+
+    def post(self, letters: Sequence[Letter], sent: Sent, punctuality: Punctuality, *, returned: bool) -> None:
+        """Send these before long, with others."""
+        ...
+
+    def say(self, bundle: Bundle, roll: Roll, due: int) -> Mapping[Letter, SendError]:
+        """Send these now; those that could not be sent, and why."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +85,7 @@ class Verse:
     """
 
     rhythm: Rhythm
-    port: Port
+    port: Stage
     letters: Sequence[Letter]
     sent: Sent
     punctuality: Punctuality
@@ -55,7 +99,7 @@ class Choir(ABC):
         chorus: what one note for all of them does.
     """
 
-    def __init__(self, routers: Sequence[Router], chorus: Chorus) -> None:
+    def __init__(self, routers: Sequence[Singer], chorus: Chorus) -> None:
         """Let them be one.
 
         Args:
@@ -76,7 +120,7 @@ class Choir(ABC):
     def speak(self, now: int) -> bool:
         """Do what is due for all of them; False where each has to be asked for itself."""
 
-    def leave(self) -> Iterator[Router]:
+    def leave(self) -> Iterator[Singer]:
         """It is over; those who are in no other by now."""
         self.chorus.end()
         for each in self.routers:
@@ -88,7 +132,7 @@ class Choir(ABC):
 class Listeners(Choir):
     """Backups that hear their Actives together."""
 
-    def __init__(self, routers: Sequence[Router], chorus: Chorus) -> None:
+    def __init__(self, routers: Sequence[Singer], chorus: Chorus) -> None:
         super().__init__(routers, chorus)
         self._looked_for: int | None = None
 
@@ -111,7 +155,7 @@ class Listeners(Choir):
 class Speakers(Choir):
     """Actives of one port that speak at the same time."""
 
-    def __init__(self, routers: Sequence[Router], verses: Sequence[Verse]) -> None:
+    def __init__(self, routers: Sequence[Singer], verses: Sequence[Verse]) -> None:
         chorus = Spoken([verse.rhythm for verse in verses])
         super().__init__(routers, chorus)
         self._spoken = chorus
@@ -131,9 +175,9 @@ class Speakers(Choir):
         return True
 
 
-def choirs(spoke: Sequence[Router | Choir]) -> Iterator[Choir]:
+def choirs(spoke: Sequence[Singer | Choir]) -> Iterator[Choir]:
     """Form choirs of those that have just spoken, each for itself, and will do so together next time."""
-    together: defaultdict[_Moment, list[tuple[Router, Verse]]] = defaultdict(list)
+    together: defaultdict[_Moment, list[tuple[Singer, Verse]]] = defaultdict(list)
     for router in (each for each in spoke if not isinstance(each, Choir)):
         verse = router.verse
         if verse is not None and verse.rhythm.steady:

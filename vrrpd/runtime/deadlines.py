@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 import trio
 
 from vrrpd.proto.renewal import Heard
-from vrrpd.runtime.choir import Choir, Listeners, choirs
+from vrrpd.runtime.choir import Choir, Listeners, Singer, choirs
 from vrrpd.runtime.kernel import Clock
 from vrrpd.runtime.ports import Port
-from vrrpd.runtime.routers import Router
 from vrrpd.runtime.schedule import Schedule
 from vrrpd.runtime.vigil import Vigil
 
@@ -36,7 +35,7 @@ class Deadlines:
         """
         self._clock = clock
         self._vigil = vigil
-        self._schedule = Schedule[Router | Choir]()
+        self._schedule = Schedule[Singer | Choir]()
         self._armed: int | None = None
         self._ticking = False
         self._just_read = set[Port]()
@@ -64,18 +63,18 @@ class Deadlines:
             self._ticking = False
             self.arm()
 
-    def renew(self, router: Router) -> None:
+    def renew(self, router: Singer) -> None:
         """The deadline of a router has moved."""
         if router.choir is None or not router.choir.chorus.intact:
             self._schedule.renew(router)
             self.arm()
 
-    def forget(self, router: Router) -> None:
+    def forget(self, router: Singer) -> None:
         """It will not be due any more."""
         self._schedule.forget(router)
         router.choir = None
 
-    def hear_together(self, routers: Sequence[Router], chorus: Heard) -> None:
+    def hear_together(self, routers: Sequence[Singer], chorus: Heard) -> None:
         """These hear their Actives together from now on."""
         self._join(Listeners(routers, chorus))
 
@@ -104,20 +103,20 @@ class Deadlines:
             self._just_read.add(port)
             port.read()
 
-    def _speak(self, flush: Callable[[], None]) -> list[Router]:
+    def _speak(self, flush: Callable[[], None]) -> list[Singer]:
         """Send every regular advertisement that is due, in one go; the routers with more to do."""
         self._just_read.clear()
         now = self._clock.now()
-        spoke, others = list[Router | Choir](), list[Router]()
+        spoke, others = list[Singer | Choir](), list[Singer]()
         while due := self._schedule.due(now):
             for each in due:
                 if each.speak(now):
                     self._schedule.renew(each)
                     spoke.append(each)
-                elif isinstance(each, Router):
-                    others.append(each)
-                else:
+                elif isinstance(each, Choir):
                     self._renew_each(each.leave())
+                else:
+                    others.append(each)
         flush()
         for choir in choirs(spoke):
             self._join(choir)
@@ -129,6 +128,6 @@ class Deadlines:
             self._schedule.forget(router)
         self._schedule.renew(choir)
 
-    def _renew_each(self, routers: Iterable[Router]) -> None:
+    def _renew_each(self, routers: Iterable[Singer]) -> None:
         for router in routers:
             self._schedule.renew(router)

@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import trio
 
@@ -37,11 +37,9 @@ from vrrpd.proto.settings import Family, Settings
 from vrrpd.proto.timers import MS, SECOND
 from vrrpd.proto.validate import Drop, Reason, validate, vrid_of
 from vrrpd.runtime.bursts import Bursts
+from vrrpd.runtime.choir import Sent, Singer
 from vrrpd.runtime.kernel import AdvertSocket, Clock, HearingSocket, Kernel
 from vrrpd.runtime.lateness import Lateness, Punctuality, Roll
-
-if TYPE_CHECKING:
-    from vrrpd.runtime.routers import Router
 
 AT_ONCE = 128
 """Datagrams of one round, two milliseconds of work."""
@@ -62,13 +60,10 @@ MANY = 16
 Take: TypeAlias = Callable[[Datagram], bool]
 """Where the datagrams of one virtual router go; tells whether one was believed."""
 
-Sent: TypeAlias = Callable[[Mapping[Letter, SendError]], None]
-"""Told which letters could not be sent, and why; not told anything while all can."""
-
 Renews: TypeAlias = Callable[[], Renewal | None]
 """What the one that was believed last does when it comes once more; None where it must be taken like any other."""
 
-Together: TypeAlias = "Callable[[Sequence[Router], Heard], None]"
+Together: TypeAlias = Callable[[Sequence[Singer], Heard], None]
 """Told which routers hear their Actives together, from now on."""
 
 
@@ -76,7 +71,7 @@ Together: TypeAlias = "Callable[[Sequence[Router], Heard], None]"
 class _Behind:
     """A virtual router behind a port, and the last datagram that it believed."""
 
-    router: Router
+    router: Singer
     settings: Settings
     take: Take
     renews: Renews
@@ -144,7 +139,7 @@ class Port:
     def __contains__(self, vrid: int) -> bool:
         return vrid in self._routers
 
-    def add(self, router: Router, settings: Settings, take: Take, renews: Renews) -> None:
+    def add(self, router: Singer, settings: Settings, take: Take, renews: Renews) -> None:
         """One more virtual router, of this router."""
         self._routers[settings.vrid] = _Behind(router, settings, take, renews)
         self._others_came_or_left()
@@ -363,7 +358,7 @@ class Ports:
         for port in self._ports.values():
             port.flush()
 
-    def join(self, link: Link, router: Router, settings: Settings, take: Take, renews: Renews) -> Port:
+    def join(self, link: Link, router: Singer, settings: Settings, take: Take, renews: Renews) -> Port:
         """Send the datagrams of a virtual router to `take`, opening the port where it is not open yet.
 
         Raises:
