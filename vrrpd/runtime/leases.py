@@ -14,9 +14,9 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from itertools import count
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 PIECE = 64
 """IPv6 addresses in one write."""
@@ -30,6 +30,14 @@ _EARLY = 2
 KeyT = TypeVar("KeyT", bound=Hashable)
 
 
+class _Entry(NamedTuple, Generic[KeyT]):
+    """Addresses that are due at the same time; those that were renewed together."""
+
+    at: int
+    number: int  # of its own, so that nothing else is compared
+    keys: list[KeyT]
+
+
 class Leases(Generic[KeyT]):
     """The times of all leased addresses; all of them in nanoseconds of one clock."""
 
@@ -37,8 +45,8 @@ class Leases(Generic[KeyT]):
         self._thirds: dict[KeyT, int] = {}
         self._weights: dict[KeyT, float] = {}
         self._lengths = Counter[int]()  # how many have a third of this length
-        self._due: dict[KeyT, tuple[int, int, KeyT]] = {}  # when, with a number of its own
-        self._heap: list[tuple[int, int, KeyT]] = []  # the same, and some that were renewed or ended since
+        self._due: dict[KeyT, _Entry[KeyT]] = {}
+        self._heap: list[_Entry[KeyT]] = []  # the same; of its addresses some were renewed or ended since
         self._numbers = count()
         self._earliest = 0  # no piece before this
 
@@ -54,7 +62,7 @@ class Leases(Generic[KeyT]):
         self._thirds[key], self._weights[key] = lease // 3, weight
         self._lengths[lease // 3] += 1
         self._earliest = min(self._earliest, now + lease // 3)  # it does not wait for those that have time
-        self._enter(key, now)
+        self._enter([key], now)
 
     def end(self, key: KeyT) -> None:
         """The address is not ours any more."""
@@ -66,7 +74,7 @@ class Leases(Generic[KeyT]):
 
     def ran_out(self, key: KeyT, now: int) -> bool:
         """Whether an address that is gone was not renewed in time."""
-        return key in self._due and now > self._due[key][0] + self._thirds[key]
+        return key in self._due and now > self._due[key].at + self._thirds[key]
 
     def take(self, now: int) -> list[KeyT]:
         """The addresses of the next piece, if one is due; they count as renewed."""
@@ -75,26 +83,46 @@ class Leases(Generic[KeyT]):
             return []
         piece: list[KeyT] = []
         room = float(PIECE)
-        while room > 0 and self._first_is_near(now):
-            piece.append(heapq.heappop(self._heap)[-1])
-            room -= self._weights[piece[-1]]
-        if self._first_is_near(now):  # half of the third, so that a late beginning does not make a late end
+        while room > 0 and (near := self._first_if_near(now)):
+            room = self._move(near, piece, room)
+        if self._first_if_near(now):  # half of the third, so that a late beginning does not make a late end
             self._earliest = now + min(self._lengths) // (2 * math.ceil(sum(self._weights.values()) / PIECE))
-        for key in piece:
-            self._enter(key, now)
+        self._enter(piece, now)
         return piece
 
-    def _enter(self, key: KeyT, now: int) -> None:
-        """It was renewed now."""
-        self._due[key] = entry = now + self._thirds[key], next(self._numbers), key
-        heapq.heappush(self._heap, entry)
+    def _enter(self, keys: Iterable[KeyT], now: int) -> None:
+        """They were renewed now."""
+        entries: dict[int, _Entry[KeyT]] = {}
+        for key in keys:
+            third = self._thirds[key]
+            entry = entries.get(third)
+            if entry is None:
+                entry = entries[third] = _Entry(now + third, next(self._numbers), [])
+                heapq.heappush(self._heap, entry)
+            entry.keys.append(key)
+            self._due[key] = entry
+
+    def _move(self, entry: _Entry[KeyT], piece: list[KeyT], room: float) -> float:
+        """Take addresses of an entry for as long as there is room; what is left of that."""
+        while entry.keys and room > 0:
+            key = entry.keys.pop()
+            if self._due.get(key) is entry:
+                piece.append(key)
+                room -= self._weights[key]
+        return room
 
     def _first(self) -> int | None:
         """When the first address is due, early or late."""
-        while self._heap and self._due.get(self._heap[0][-1]) is not self._heap[0]:
+        while self._heap:
+            entry = self._heap[0]
+            while entry.keys and self._due.get(entry.keys[-1]) is not entry:
+                entry.keys.pop()
+            if entry.keys:
+                return entry.at
             heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
+        return None
 
-    def _first_is_near(self, now: int) -> bool:
+    def _first_if_near(self, now: int) -> _Entry[KeyT] | None:
         first = self._first()
-        return first is not None and first <= now + self._thirds[self._heap[0][-1]] // _EARLY
+        near = first is not None and first <= now + self._thirds[self._heap[0].keys[-1]] // _EARLY
+        return self._heap[0] if near else None
