@@ -28,6 +28,7 @@ from vrrpd.linux.netlink import (
     Overrun,
     encode_add,
     encode_remove,
+    encode_renewal,
     reason,
 )
 from vrrpd.linux.netlink.frame import split
@@ -300,7 +301,7 @@ def test_an_address_with_a_lifetime_goes_by_itself_and_a_renewal_keeps_it_tagged
     netlink: Netlink, index: int, address: InterfaceAddress
 ) -> None:
     netlink.add(encode_add(address, index, lifetime=2))
-    renewal = encode_add(address, index, lifetime=2, renew=True)
+    renewal = encode_renewal(encode_add(address, index, lifetime=2, renew=True))
     for _ in range(3):
         time.sleep(0.8)
         netlink.renew([renewal])
@@ -323,7 +324,7 @@ async def test_what_is_added_or_renewed_is_told_to_everybody_but_who_asked_for_i
     with inside("left"):
         ours, theirs = Events(netlink.port), Events()
     netlink.add(encode_add(SHARED4, index, lifetime=60))
-    netlink.renew([encode_add(SHARED4, index, lifetime=60, renew=True)] * 100)
+    netlink.renew([encode_renewal(encode_add(SHARED4, index, lifetime=60, renew=True))] * 100)
     netlink.remove(encode_remove(SHARED4, index))
     kinds: list[list[type[Event]]] = []
     for events in (ours, theirs):
@@ -338,7 +339,7 @@ async def test_what_is_added_or_renewed_is_told_to_everybody_but_who_asked_for_i
 
 def test_renewals_that_the_kernel_refuses_leave_room_for_later_answers(netlink: Netlink, index: int) -> None:
     for _ in range(50):
-        netlink.renew([encode_add(SHARED4, 999_999, lifetime=60, renew=True)] * 100)
+        netlink.renew([encode_renewal(encode_add(SHARED4, 999_999, lifetime=60, renew=True))] * 100)
     assert netlink.apply([encode_add(SHARED4, index)]) == [0]
 
 

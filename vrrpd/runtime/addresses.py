@@ -33,6 +33,7 @@ from vrrpd.linux.netlink import (
     Snapshot,
     encode_add,
     encode_remove,
+    encode_renewal,
     reason,
 )
 from vrrpd.linux.worker import Job
@@ -73,7 +74,8 @@ class Place:
         there: what the kernel has where it is held; it is not asked, and tells us of no IPv4 address that we add.
         add: encoded once, when the router starts.
         remove: likewise.
-        renew: likewise; lets its lifetime begin anew, and would bring it back were it missing.
+        again: likewise; gives it our tag and its lifetime, whether or not it is there.
+        renew: the same without an answer; lets its lifetime begin anew, and would bring it back were it missing.
         lease: its lifetime in the kernel, nanoseconds; None where it has none.
         owned: True where another node is its owner, who sends advertisements from it.
     """
@@ -84,6 +86,7 @@ class Place:
     there: KernelAddress
     add: bytes
     remove: bytes
+    again: bytes
     renew: bytes
     lease: int | None = None
     owned: bool = False
@@ -140,7 +143,8 @@ def place(address: SharedAddress, link: Link, *, lease: int | None = None, owned
         ours=True, tentative=False, failed=False, deprecated=False, secondary=False,
         scope=address.scope, label=address.label, permanent=lease is None,
     )  # fmt: skip
-    return Place(address, link, there.key, there, encode(), remove, encode(renew=True), lease, owned)
+    again = encode(renew=True)
+    return Place(address, link, there.key, there, encode(), remove, again, encode_renewal(again), lease, owned)
 
 
 class Addresses:
@@ -354,7 +358,7 @@ class Addresses:
     def _write(self, batch: Batch) -> tuple[list[int], list[Outcome]]:
         """In the worker thread: one write for all."""
         adds = batch.adds
-        ups = [*(p.add for p in adds), *(p.renew for p in batch.taken)] if self._vigil.fresh() else []
+        ups = [*(p.add for p in adds), *(p.again for p in batch.taken)] if self._vigil.fresh() else []
         changes = [*(p.remove for p in batch.removes), *ups]
         try:
             codes = self._kernel.commands.apply(changes)

@@ -27,6 +27,7 @@ from vrrpd.linux.netlink.messages import (
     Snapshot,
     encode_add,
     encode_remove,
+    encode_renewal,
     reason,
 )
 from vrrpd.linux.netlink.routes import (
@@ -55,6 +56,7 @@ __all__ = [
     "Snapshot",
     "encode_add",
     "encode_remove",
+    "encode_renewal",
     "encode_route",
     "encode_route_removal",
     "reason",

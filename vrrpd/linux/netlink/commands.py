@@ -26,10 +26,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Self, TypeVar
 
-from vrrpd.linux.netlink.frame import ACK, FLAGS_OFFSET, HEADER, SEQUENCE_OFFSET, split
+from vrrpd.linux.netlink.frame import HEADER, SEQUENCE_OFFSET, split
 from vrrpd.linux.netlink.messages import (
     QUIET,
-    RENEWAL,
     RTM_GETADDR,
     RTM_GETLINK,
     KernelAddress,
@@ -156,19 +155,13 @@ class Netlink:
         """Let the lifetimes of addresses begin anew; what the kernel does not do, it does not tell.
 
         Args:
-            renewals: messages of `encode_add` that renew; a few hundred, for the kernel takes them in one write.
+            renewals: messages of `encode_renewal`; a few hundred, for the kernel takes them in one write.
 
         Raises:
             NetlinkError: the socket itself failed.
         """
-        buffer = bytearray()
-        for message in renewals:
-            at = len(buffer)
-            buffer += message
-            (flags,) = struct.unpack_from("=H", message, FLAGS_OFFSET)
-            struct.pack_into("=HI", buffer, at + FLAGS_OFFSET, flags & ~ACK, RENEWAL)
-        if buffer:
-            self._send(buffer)
+        if renewals:
+            self._send(b"".join(renewals))
             self._forget_answers()
 
     def _forget_answers(self) -> None:
@@ -229,7 +222,7 @@ class Netlink:
             struct.pack_into("=I", buffer, at, self._sequence | mark)
         self._send(buffer)
 
-    def _send(self, buffer: bytearray) -> None:
+    def _send(self, buffer: bytes | bytearray) -> None:
         try:
             self._socket.send(buffer)
         except OSError as error:

@@ -35,6 +35,7 @@ from vrrpd.linux.netlink.frame import (
     CREATE,
     DUMP,
     EXCL,
+    FLAGS_OFFSET,
     HEADER,
     REPLACE,
     REQUEST,
@@ -209,7 +210,7 @@ def encode_add(
         renew: let the lifetime of the address begin anew, instead of being told that it is there.
 
     Returns:
-        A request for `Netlink.add` or `Netlink.apply`; valid as long as the interface keeps its index.
+        A request for `Netlink.add`, `Netlink.apply` or `encode_renewal`; valid while the interface keeps its index.
     """
     valid = _FOREVER if lifetime is None else lifetime
     preferred = valid if address.version == 4 else 0
@@ -220,6 +221,14 @@ def encode_add(
         attributes.append((_IFA_LABEL, label.encode() + b"\0"))
     flags = REQUEST | ACK | CREATE | (REPLACE if renew else EXCL)
     return _encode(RTM_NEWADDR, flags, address, index, scope, attributes, 0 if renew else QUIET)
+
+
+def encode_renewal(change: bytes) -> bytes:
+    """A message of `encode_add` that renews, for `Netlink.renew`: nobody waits for an answer."""
+    renewal = bytearray(change)
+    (flags,) = struct.unpack_from("=H", change, FLAGS_OFFSET)
+    struct.pack_into("=HI", renewal, FLAGS_OFFSET, flags & ~ACK, RENEWAL)
+    return bytes(renewal)
 
 
 def encode_remove(address: InterfaceAddress, index: int) -> bytes:
