@@ -56,6 +56,17 @@ def said(settings: Settings, destination: Address, vrid: int = 51) -> bytes:
     return encode(Advertisement(3, vrid, 100, SECOND, settings.addresses), source, destination, Dialect.PSEUDO)
 
 
+def link(open_socket: Open, settings: Settings, other: Hears) -> tuple[VrrpSocket, VrrpSocket, VrrpSocket]:
+    """Who sends, who hears the advertisements of a router, and who hears something else of them."""
+    family = settings.family
+    left, right, beside = (
+        open_socket("left", family), open_socket("right", family), open_socket("right", family, hears=other)
+    )  # fmt: skip
+    for each in (beside, right):
+        each.expect(outline(family, [settings]))
+    return left, right, beside
+
+
 async def heard(receiver: VrrpSocket, number: int) -> list[bytes]:
     """The next payloads of a socket; more than the number would be seen as well."""
     payloads: list[bytes] = []
@@ -70,10 +81,7 @@ async def heard(receiver: VrrpSocket, number: int) -> list[bytes]:
 @pytest.mark.parametrize("family", Family)
 async def test_good_and_bad_part_ways(open_socket: Open, family: Family, unicast: bool) -> None:
     settings = router(family, unicast=unicast)
-    left = open_socket("left", family)
-    right, strangers = open_socket("right", family), open_socket("right", family, hears=Hears.STRANGERS)
-    for each in (strangers, right):
-        each.expect(outline(family, [settings]))
+    left, right, strangers = link(open_socket, settings, Hears.STRANGERS)
     source, destination = ENDS[family]
     to = destination if unicast else GROUPS[family]
     elsewhere = GROUPS[family] if unicast else destination
@@ -98,8 +106,7 @@ async def test_good_and_bad_part_ways(open_socket: Open, family: Family, unicast
 @pytest.mark.parametrize("family", Family)
 async def test_a_sender_that_is_no_peer_is_a_stranger_until_it_is_one(open_socket: Open, family: Family) -> None:
     settings = router(family, unicast=True)
-    left = open_socket("left", family)
-    right, strangers = open_socket("right", family), open_socket("right", family, hears=Hears.STRANGERS)
+    left, right, strangers = link(open_socket, settings, Hears.STRANGERS)
     source, destination = ENDS[family]
     good = said(settings, destination)
     for peers in ((destination,), (destination, source)):
@@ -112,10 +119,7 @@ async def test_a_sender_that_is_no_peer_is_a_stranger_until_it_is_one(open_socke
 
 async def test_a_flood_of_strangers_takes_no_room_of_what_peers_say(open_socket: Open) -> None:
     settings = router(Family.IPV4, unicast=True)
-    left = open_socket("left", Family.IPV4)
-    right, strangers = open_socket("right", Family.IPV4), open_socket("right", Family.IPV4, hears=Hears.STRANGERS)
-    for each in (strangers, right):
-        each.expect(outline(Family.IPV4, [settings]))
+    left, right, strangers = link(open_socket, settings, Hears.STRANGERS)
     source, destination = ENDS[Family.IPV4]
     for _ in range(10_000):
         left.send([left.letter(b"forged", source, destination)])
@@ -126,10 +130,7 @@ async def test_a_flood_of_strangers_takes_no_room_of_what_peers_say(open_socket:
 
 async def test_a_burst_is_known_again_whatever_strangers_send_meanwhile(open_socket: Open) -> None:
     settings = router(Family.IPV4, unicast=True)
-    left = open_socket("left", Family.IPV4)
-    right, strangers = open_socket("right", Family.IPV4), open_socket("right", Family.IPV4, hears=Hears.STRANGERS)
-    for each in (strangers, right):
-        each.expect(outline(Family.IPV4, [settings]))
+    left, right, strangers = link(open_socket, settings, Hears.STRANGERS)
     source, destination = ENDS[Family.IPV4]
     bursts: list[list[Datagram]] = []
     for tail in (b"", b"something longer than it", b"something else"):
@@ -146,10 +147,7 @@ async def test_a_burst_is_known_again_whatever_strangers_send_meanwhile(open_soc
 @pytest.mark.parametrize("family", Family)
 async def test_priority_0_of_a_peer_is_heard_twice(open_socket: Open, family: Family) -> None:
     settings = router(family, unicast=True)
-    left = open_socket("left", family)
-    right, farewells = open_socket("right", family), open_socket("right", family, hears=Hears.FAREWELLS)
-    for each in (farewells, right):
-        each.expect(outline(family, [settings]))
+    left, right, farewells = link(open_socket, settings, Hears.FAREWELLS)
     source, destination = ENDS[family]
     good = said(settings, destination)
     last = encode(Advertisement(3, 51, 0, SECOND, settings.addresses), source, destination, Dialect.PSEUDO)
