@@ -563,6 +563,10 @@ class FakeAdvertSocket:
     def no_agent(self) -> Mapping[Address, int]:
         return self.host.no_agent
 
+    @property
+    def answers(self) -> int:
+        return sum(self.host.no_agent.values())
+
     def __post_init__(self) -> None:
         if self.host.no_sockets or self.index not in self.host.links:
             raise VrrpdError(f"cannot open the {self.family} VRRP socket on {self.interface}")

@@ -58,6 +58,7 @@ class VrrpSocket:
 
     Attributes:
         no_agent: for each destination that we sent to, how often its host answered that nothing there speaks VRRP.
+        answers: how often in all.
         unreachable: the same for every other ICMP error (host or network unreachable, prohibited, ...).
     """
 
@@ -87,6 +88,7 @@ class VrrpSocket:
         self._decoded: dict[Packet, Datagram] = {}
         self._bursts: dict[bytes, list[Datagram]] = {}
         self.no_agent: dict[Address, int] = {}
+        self.answers = 0
         self.unreachable: dict[Address, int] = {}
         try:
             self._socket = socket.socket(self._stack.domain, socket.SOCK_RAW | socket.SOCK_NONBLOCK, PROTOCOL)
@@ -265,6 +267,7 @@ class VrrpSocket:
             if hint is not None and hint.peer in self._peers:
                 counts = self.no_agent if hint.no_agent else self.unreachable
                 counts[hint.peer] = counts.get(hint.peer, 0) + 1
+                self.answers += hint.no_agent
 
 
 def _cause(error: OSError, family: Family, interface: str) -> str:

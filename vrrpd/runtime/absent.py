@@ -22,9 +22,8 @@ QUIET = 3 * SECOND
 
 @dataclass(slots=True)
 class _Answers:
-    """What one host answered: how many times in all, since when without a pause, when last (nanoseconds)."""
+    """Since when one host has answered without a pause, and when last (nanoseconds)."""
 
-    count: int
     since: int
     last: int
 
@@ -33,11 +32,12 @@ class Absent:
     """The peers of one virtual router."""
 
     def __init__(self) -> None:
-        self._answers: dict[Address, _Answers] = {}
+        self._counts: Mapping[Address, int] = {}  # when we looked last
+        self._answers: dict[Address, _Answers] = {}  # of those that go on
 
     @property
     def idle(self) -> bool:
-        """True while no host has answered, as hosts mostly do not."""
+        """True while no host goes on answering, as hosts mostly do not: to look again takes another answer."""
         return not self._answers
 
     def look(
@@ -46,7 +46,7 @@ class Absent:
         """Look at the counts once more; about once a second.
 
         Args:
-            counts: how often each host has answered so far; whoever is not in it any more is forgotten.
+            counts: how often each host has answered so far; whoever is not in it is forgotten.
             heard: when each peer was last heard, nanoseconds.
             interval: how often we speak, nanoseconds.
             now: nanoseconds on the same clock.
@@ -55,13 +55,13 @@ class Absent:
             The peers without an agent.
         """
         quiet = max(INTERVALS * interval, QUIET)
+        for peer in [p for p, a in self._answers.items() if now - a.last > quiet or heard.get(p, 0) > a.since]:
+            del self._answers[peer]
         for peer in self._answers.keys() - counts.keys():
             del self._answers[peer]
         for peer, count in counts.items():
-            known = self._answers.get(peer)
-            if known is None or now - known.last > quiet or heard.get(peer, 0) > known.since:
-                known = self._answers[peer] = _Answers(known.count if known else 0, now, now)
-            if count != known.count:
-                known.count, known.last = count, now
+            if count != self._counts.get(peer, 0):
+                self._answers.setdefault(peer, _Answers(now, now)).last = now
+        self._counts = counts
         lasting = max(INTERVALS * interval, SHORTEST)
-        return [peer for peer, a in self._answers.items() if a.last - a.since >= lasting and now - a.last <= quiet]
+        return [peer for peer, answers in self._answers.items() if answers.last - answers.since >= lasting]

@@ -40,6 +40,11 @@ class HearingSocket(Protocol):
         """How often the host of each destination has answered that nothing there speaks VRRP."""
         ...
 
+    @property
+    def answers(self) -> int:
+        """How many such answers there were from all of them."""
+        ...
+
     def expect(self, expected: Outline) -> None:
         """From now on hear, of what fits and what does not, the part that it is for."""
         ...

@@ -46,6 +46,7 @@ class Witness:
         self._alarms = alarms
         self._rivals = Rivals()
         self._absent = Absent()
+        self._answers = 0  # that had come when we looked last, to whomever
         self._claims: dict[tuple[Address, str], int] = {}  # when each was first heard
         self._defended: int | None = None
         self._last: Reign | None = None  # of the last advertisement
@@ -125,7 +126,8 @@ class Witness:
     def suspects(self) -> bool:
         """True where `second_holders` or `absent` may have something to say."""
         port = self._member.port
-        return bool(self._claims) or not self._absent.idle or bool(port is not None and port.socket.no_agent)
+        answered = port is not None and port.socket.answers != self._answers
+        return answered or bool(self._claims) or not self._absent.idle
 
     def second_holders(self, core: VirtualRouter, now: int) -> bool:
         """Believe the claims that are old enough; about once a second.
@@ -154,6 +156,7 @@ class Witness:
     def absent(self, core: VirtualRouter, now: int) -> list[str]:
         """A sentence for each peer whose host says that it has no agent; only an Active sends, and so only it knows."""
         port, settings = self._member.port, self._member.spec.settings
+        self._answers = port.socket.answers if port else 0
         told: Mapping[Address, int] = port.socket.no_agent if port else {}  # of all virtual routers on the interface
         asked = settings.peers if settings.unicast and isinstance(core.state, Active) else ()
         counts = {peer: told[peer] for peer in asked if peer in told}
