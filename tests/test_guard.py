@@ -71,3 +71,38 @@ async def test_what_was_prepared_is_told_as_it_is_and_only_while_it_is_true(nurs
             guard.cover("web/0", each)
             assert json.loads(channel.recv(1 << 18))["addresses"] == [list(each.addresses[0])]
     nursery.cancel_scope.cancel()
+
+
+async def test_the_bell_rings_when_a_takeover_is_over_or_much_is_said(nursery: trio.Nursery) -> None:
+    """Who wakes the guardian at once takes a processor from what the role waits for."""
+    bells, ends = list[int](), list[socket.socket]()
+
+    async def fork(descriptors: Sequence[int]) -> None:
+        ends.append(socket.socket(fileno=os.dup(descriptors[0])))
+        bells.append(os.dup(descriptors[1]))
+
+    def rung() -> bool:
+        try:
+            return os.eventfd_read(bells[0]) > 0
+        except BlockingIOError:
+            return False
+
+    guard = Guard(fork)
+    nursery.start_soon(guard.run)
+    await trio.testing.wait_all_tasks_blocked()
+    assert rung()  # what a new one is told in any case
+    guard.cover("r0/0", cover(0))
+    guard.stamp(1_000_000)
+    guard.stamp(5_900_000)
+    assert not rung()
+    guard.stamp(6_000_000)
+    assert rung()
+    guard.stamp(60_000_000)
+    assert not rung()  # nothing new was said
+    for number in range(1, 101):
+        guard.cover(f"r{number}/0", cover(number))
+    assert rung()  # the queue must not overflow before the next look
+    nursery.cancel_scope.cancel()
+    for each in ends:
+        each.close()
+    os.close(bells[0])

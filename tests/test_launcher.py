@@ -59,10 +59,11 @@ class Desk:
     def guardian(self, account: list[Any]) -> int | None:
         """Ask for a guardian that is this user: its process id, None where there is none."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        memory, agent = os.memfd_create("guardian"), os.pidfd_open(os.getpid())
+        bell, memory, agent = os.eventfd(0), os.memfd_create("guardian"), os.pidfd_open(os.getpid())
         os.ftruncate(memory, 4096)
-        socket.send_fds(self._channel, [json.dumps({"guardian": account}).encode()], [theirs.fileno(), memory, agent])
-        for each in (memory, agent, theirs.detach()):
+        handed = [theirs.detach(), bell, memory, agent]
+        socket.send_fds(self._channel, [json.dumps({"guardian": account}).encode()], handed)
+        for each in handed:
             os.close(each)
         self._guarded.append(ours)
         ours.settimeout(PATIENCE_S)
@@ -238,9 +239,9 @@ def test_a_setuid_program_adds_rights_only_where_a_user_is_named(desk: Desk, use
         (b'{"run": 1, "argv": ["/bin/true"], "user": null, "env": []}', 1),
         (b'{"run": 1, "open": 7}', 1),
         (b'{"guardian": ["root", 0, 0, []]}', 0),
-        (b'{"guardian": ["root", 0, 0, []]}', 2),
-        (b'{"guardian": ["root", 0, 0]}', 3),
-        (b'{"guardian": ["root", "0", 0, []]}', 3),
+        (b'{"guardian": ["root", 0, 0, []]}', 3),
+        (b'{"guardian": ["root", 0, 0]}', 4),
+        (b'{"guardian": ["root", "0", 0, []]}', 4),
     ],
 )
 def test_what_is_no_request_is_dropped_with_what_it_brought(desk: Desk, packet: bytes, brought: int) -> None:

@@ -70,7 +70,7 @@ log = logging.getLogger(__name__)
 CHANGING = frozenset({"drain", "undrain"})
 """The commands that are not for everybody who may connect."""
 
-SWITCH_S = 0.0005
+SWITCH_S = 0.0001
 """How long a thread may compute, in seconds, while the loop waits for its turn; Python's own is ten times that."""
 
 NEVER = 1 << 30

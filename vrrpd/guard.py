@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 _PAUSE_S = 1  # between two attempts to get a guardian
 _MISSED = 3  # pauses without a look after which there is no guardian; counted, as we may have slept ourselves
 _PIECE = 64  # messages, which take a twentieth of the room
+_RING_AFTER = 5_000_000  # nanoseconds; a takeover is over by then
 _SO_SNDBUFFORCE = 32  # asm-generic/socket.h
 _BUFFER = 4 * PACKET_LIMIT
 
@@ -60,7 +61,8 @@ class Guard:
         """Make the shared memory.
 
         Args:
-            fork: has the launcher fork a guardian that gets these descriptors: its channel, the memory, our pidfd.
+            fork: has the launcher fork a guardian that gets these descriptors: its channel, the bell, the memory, our
+                pidfd.
         """
         self.pid: int | None = None
         self.trouble: Trouble | None = None
@@ -69,6 +71,9 @@ class Guard:
         os.ftruncate(self._file, mmap.PAGESIZE)
         self._words = memoryview(mmap.mmap(self._file, mmap.PAGESIZE)).cast("Q")
         self._agent = os.pidfd_open(os.getpid())
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._unread = 0  # messages since it rang
+        self._ring_at: int | None = None
         self._channel: socket.socket | None = None
         self._covers: dict[str, Cover] = {}
         self._prepared: dict[str, tuple[Cover, bytes]] = {}
@@ -89,6 +94,10 @@ class Guard:
     def stamp(self, now: int) -> None:
         """The event loop turned at this time of CLOCK_MONOTONIC, nanoseconds."""
         self._words[STAMP] = now
+        if self._unread:
+            self._ring_at = self._ring_at or now + _RING_AFTER
+            if now >= self._ring_at:
+                self._ring()
 
     def watch(self, limit: int) -> None:
         """How old the stamp may be while anything is held, nanoseconds."""
@@ -145,7 +154,7 @@ class Guard:
                 ours.setblocking(False)
                 _enlarge(ours)
                 try:
-                    await self._fork([theirs.fileno(), self._file, self._agent])
+                    await self._fork([theirs.fileno(), self._bell, self._file, self._agent])
                 except (CannotStartError, OSError) as error:
                     self._complain(f"there is no guardian: {error}")
                 else:
@@ -182,6 +191,7 @@ class Guard:
         """Tell a new guardian what the one before knew; some at a time, as its queue has an end."""
         for number, who in enumerate(list(self._covers)):
             if number % _PIECE == 0:
+                self._ring()
                 await trio.lowlevel.wait_writable(channel)
             if who in self._covers:  # as it is by now
                 self._send(_message(who, self._covers[who]))
@@ -190,6 +200,7 @@ class Guard:
         self._tell({"routes": [*self._routes]})
         for who, listener in self._listeners.items():
             self._tell({"listens": who}, listener)
+        self._ring()
 
     def _tell(self, message: Mapping[str, Any], *handed: socket.socket) -> None:
         if self._channel is not None:
@@ -203,10 +214,18 @@ class Guard:
                 socket.send_fds(self._channel, [packet], [each.fileno() for each in handed])
             else:
                 self._channel.send(packet)
+            self._unread += 1
+            if self._unread >= _PIECE:
+                self._ring()
         except OSError as error:  # full: it hangs; or it has ended, which `run` sees, too
             _log.error("the guardian takes no messages (%s)", error.strerror)
             self._channel.shutdown(socket.SHUT_RDWR)
             self._channel = None
+
+    def _ring(self) -> None:
+        """Wake the guardian: there is something to read."""
+        self._unread, self._ring_at = 0, None
+        os.eventfd_write(self._bell, 1)
 
     def _complain(self, detail: str) -> None:
         if self.trouble is None:

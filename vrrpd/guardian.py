@@ -1,7 +1,12 @@
 """The guardian: a small process that lets go in the agent's place when the agent dies or hangs.
 
     agent ──── what is held, and what to say for it (unix socket, one JSON object a packet) ──── guardian
-      └── shared memory: the stamp of its event loop, how old that may be, "acted", our looks ──────┘
+      ├── shared memory: the stamp of its event loop, how old that may be, "acted", our looks ──────┤
+      └── bell (eventfd): read what was said ───────────────────────────────────────────────────────┘
+
+What the agent says as it takes a role waits in the socket until the bell rings, a few milliseconds later: who woke up
+at once would take a processor from the takeover. Nothing depends on that: whatever makes the guardian act, it reads
+first.
 
 An address that stays on an interface without an agent is the second holder that users of VRRP fear most. The kernel
 removes it when its lease runs out, seconds later; the guardian is faster. The launcher forks it, before anything heavy
@@ -114,11 +119,12 @@ class _Cover(NamedTuple):
     addresses: set[Address]
 
 
-def live(channel: int, memory: int, agent: int, *, settle: Callable[[], None]) -> Never:
+def live(channel: int, bell: int, memory: int, agent: int, *, settle: Callable[[], None]) -> Never:
     """Be the guardian, in a process forked for it.
 
     Args:
         channel: socket to the agent.
+        bell: eventfd that wakes us up to read it.
         memory: descriptor of the shared memory.
         agent: pidfd of the agent.
         settle: gives away all rights that a guardian does not need.
@@ -130,19 +136,20 @@ def live(channel: int, memory: int, agent: int, *, settle: Callable[[], None]) -
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(_PRIORITY))
     settle()
     last = 2
-    for descriptor in [*sorted((channel, memory, agent)), os.sysconf("SC_OPEN_MAX")]:
+    for descriptor in [*sorted((channel, bell, memory, agent)), os.sysconf("SC_OPEN_MAX")]:
         os.closerange(last + 1, descriptor)
         last = descriptor
     words = memoryview(mmap.mmap(memory, mmap.PAGESIZE)).cast("Q")
-    _Guardian(socket.socket(fileno=channel), words, agent).serve()
+    _Guardian(socket.socket(fileno=channel), bell, words, agent).serve()
     os._exit(0)
 
 
 class _Guardian:
     """The watch, and what follows."""
 
-    def __init__(self, channel: socket.socket, words: memoryview[int], agent: int) -> None:
+    def __init__(self, channel: socket.socket, bell: int, words: memoryview[int], agent: int) -> None:
         self._channel = channel
+        self._bell = bell
         self._words = words
         self._agent = agent
         self._covers: dict[str, _Cover] = {}
@@ -155,7 +162,8 @@ class _Guardian:
         self._netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
         self._netlink.settimeout(_ANSWER)
         self._events = select.poll()
-        self._events.register(channel, select.POLLIN)
+        self._events.register(channel, 0)  # its end is told unasked
+        self._events.register(bell, select.POLLIN)
         self._events.register(agent, select.POLLIN)
         channel.setblocking(False)
         with contextlib.suppress(ConnectionError):  # the agent has ended meanwhile
@@ -166,6 +174,8 @@ class _Guardian:
         while True:
             self._words[LOOKS] += 1
             ready = dict(self._events.poll(self._until_next_look()))
+            if self._bell in ready:
+                os.eventfd_read(self._bell)
             open_still = self._read()
             if self._agent in ready or (not open_still and self._dies()):
                 if self._holding() and not _another_agent():

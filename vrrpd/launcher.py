@@ -362,7 +362,7 @@ def _request(packet: bytes, descriptors: int) -> dict[str, Any]:
         case {"promise": None | dict(), **more}:
             right = not more
         case {"guardian": [str(), int(), int(), [*groups]], **more}:
-            right = not more and descriptors == 3 and all(isinstance(each, int) for each in groups)
+            right = not more and descriptors == 4 and all(isinstance(each, int) for each in groups)
         case {"run": int(), "argv": [*words], "user": None | str(), **more}:
             added = more.pop("env", {})
             right = not more and descriptors <= 1 and words != [] and all(isinstance(each, str) for each in words)

@@ -151,7 +151,7 @@ class LauncherClient:
 
         Args:
             who: the user that it is to be, as promised.
-            descriptors: its channel, the shared memory, and our pidfd.
+            descriptors: its channel, the bell, the shared memory, and our pidfd.
 
         Raises:
             CannotStartError: the launcher has ended.

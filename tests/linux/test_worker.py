@@ -69,6 +69,39 @@ async def test_what_is_given_up_before_it_begins_is_never_done(worker: Worker) -
     assert done == ["later"]
 
 
+async def test_who_stands_still_for_it_is_told_at_once_and_once(worker: Worker) -> None:
+    told = list[int]()
+    job = worker.begin(lambda: 7, lambda job: told.append(job.result()))
+    job.wait(10)
+    assert told == [7]
+    await worker.run(lambda: None)
+    assert told == [7]
+
+
+async def test_who_stands_still_for_what_takes_too_long_is_told_later(worker: Worker) -> None:
+    go, told, over = threading.Event(), list[str](), trio.Event()
+
+    def ended(_: object) -> None:
+        told.append("ended")
+        over.set()
+
+    job = worker.begin(go.wait, ended)
+    job.wait(0.001)
+    assert told == []
+    go.set()
+    await over.wait()
+    assert told == ["ended"]
+
+
+async def test_what_was_given_up_tells_nobody_who_stands_still(worker: Worker) -> None:
+    told = list[object]()
+    job = worker.begin(lambda: None, told.append)
+    job.give_up()
+    job.wait(0.01)
+    await worker.run(lambda: None)
+    assert told == []
+
+
 @pytest.mark.parametrize(("priority", "wanted"), [("real", "True"), ("ordinary", "False")])
 def test_it_has_the_priority_of_the_loop_though_the_right_to_it_was_given_away(priority: str, wanted: str) -> None:
     done = subprocess.run([sys.executable, "-c", ASK, priority], check=True, capture_output=True, text=True)

@@ -32,6 +32,8 @@ class Job(Generic[T]):
         self._loop = trio.lowlevel.current_trio_token()
         self._values: list[T] = []
         self._error: BaseException | None = None
+        self._over = threading.Lock()
+        self._over.acquire()
 
     def do(self) -> None:
         """In the thread."""
@@ -41,12 +43,18 @@ class Job(Generic[T]):
             self._values.append(self._work())
         except BaseException as error:  # noqa: BLE001 - raised where somebody asks for the result
             self._error = error
+        self._over.release()
         with suppress(trio.RunFinishedError):
             self._loop.run_sync_soon(self._end)
 
     def give_up(self) -> None:
         """Nobody waits for it any more: what has begun goes on without anybody, and what has not is not done."""
         self._wanted = False
+
+    def wait(self, seconds: float) -> None:
+        """On the event loop, which stands still meanwhile: it is told at once of what ends within this time."""
+        if self._over.acquire(timeout=seconds):
+            self._end()
 
     def result(self) -> T:
         """On the event loop, once it has ended.
@@ -60,6 +68,7 @@ class Job(Generic[T]):
 
     def _end(self) -> None:
         if self._wanted:
+            self._wanted = False
             self._ended(self)
 
 

@@ -17,7 +17,6 @@ import errno
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 from functools import partial
 from ipaddress import IPv4Address
 from typing import Any, TypeAlias, TypeVar
@@ -31,9 +30,7 @@ from vrrpd.linux.netlink import (
     Link,
     NetlinkError,
     Snapshot,
-    encode_add,
     encode_remove,
-    encode_renewal,
     reason,
 )
 from vrrpd.linux.worker import Job
@@ -42,6 +39,7 @@ from vrrpd.proto.timers import SECOND
 from vrrpd.runtime.kernel import Kernel
 from vrrpd.runtime.leases import IPV4, Leases
 from vrrpd.runtime.links import Links
+from vrrpd.runtime.places import Key, Outcome, Place, Standing, foreign, outcome, place
 from vrrpd.runtime.vigil import Vigil
 
 log = logging.getLogger(__name__)
@@ -50,64 +48,6 @@ T = TypeVar("T")
 
 GONE = {0, errno.EADDRNOTAVAIL, errno.ENODEV}
 """What the kernel answers to a removal after which the address is not there."""
-
-Key: TypeAlias = tuple[int, str]
-"""Interface index, and the address with its prefix length as text."""
-
-
-class Standing(Enum):
-    """What became of a wanted address."""
-
-    HELD = auto()
-    FOREIGN = auto()
-    FAILED = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One address in one place, with the messages that put it there and take it away.
-
-    Attributes:
-        address: as configured.
-        link: the interface it goes to.
-        key: how the kernel's tables name it.
-        there: what the kernel has where it is held; it is not asked, and tells us of no IPv4 address that we add.
-        add: encoded once, when the router starts.
-        remove: likewise.
-        again: likewise; gives it our tag and its lifetime, whether or not it is there.
-        renew: the same without an answer; lets its lifetime begin anew, and would bring it back were it missing.
-        lease: its lifetime in the kernel, nanoseconds; None where it has none.
-        owned: True where another node is its owner, who sends advertisements from it.
-    """
-
-    address: SharedAddress
-    link: Link
-    key: Key
-    there: KernelAddress
-    add: bytes
-    remove: bytes
-    again: bytes
-    renew: bytes
-    lease: int | None = None
-    owned: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the kernel said about one wanted address.
-
-    Attributes:
-        place: which.
-        standing: see `Standing`.
-        detail: for people, where it is not held by us.
-        new: False where it was there already.
-    """
-
-    place: Place
-    standing: Standing
-    detail: str = ""
-    new: bool = True
-
 
 Tell: TypeAlias = Callable[[Sequence[Outcome]], None]
 
@@ -131,22 +71,6 @@ class Batch:
     foreign: Sequence[Outcome]
 
 
-def place(address: SharedAddress, link: Link, *, lease: int | None = None, owned: bool = False) -> Place:
-    """Prepare an address for an interface: encoding takes longer than the system call."""
-    lifetime = None if lease is None else lease // SECOND
-    encode = partial(
-        encode_add, address.address, link.index, label=address.label, scope=address.scope, lifetime=lifetime
-    )
-    remove = encode_remove(address.address, link.index)
-    there = KernelAddress(
-        *(address.address, link.index, link.name),
-        ours=True, tentative=False, failed=False, deprecated=False, secondary=False,
-        scope=address.scope, label=address.label, permanent=lease is None,
-    )  # fmt: skip
-    again = encode(renew=True)
-    return Place(address, link, there.key, there, encode(), remove, again, encode_renewal(again), lease, owned)
-
-
 class Addresses:
     """What this agent holds, and what the worker thread does to make it so; `run` must run meanwhile."""
 
@@ -160,6 +84,7 @@ class Addresses:
         self._pending: dict[Key, Place] = {}
         self._running = False
         self._job: Job[Any] | None = None  # what the thread does now; one at a time
+        self._awaited: Job[Any] | None = None  # the same, where somebody takes a role by it
         self._bug: Exception | None = None
         self._call = trio.Event()
         self._idle = trio.Event()
@@ -187,7 +112,18 @@ class Addresses:
         for each in places:
             self._wanted[each.key] = each, tell
             self._pending[each.key] = each
+        idle = self._job is None
         self._begin()
+        self._awaited = self._job if idle else None
+
+    def settle(self, seconds: float) -> None:
+        """Stand still for so long at most, while the kernel adds what was asked for last, and settle that at once.
+
+        Where the thread has to wait itself, or has more to do, nobody waits for it.
+        """
+        awaited, self._awaited = self._awaited, None
+        if awaited is not None and awaited is self._job:
+            awaited.wait(seconds)
 
     def rehearse(self) -> None:
         """Somebody may want something in a moment: wake the thread, which takes as long as the work."""
@@ -335,9 +271,9 @@ class Addresses:
         gone = [p.key for p in asked if p.key not in self._wanted and p.key not in self._ours]
         if gone:  # it was never there, or never ours
             self._kernel.guardian.gone(gone)
-        foreign = [found for p in adds if (found := self._foreign(p)) is not None]
-        if foreign:
-            others = {outcome.place.key for outcome in foreign}
+        strange = [found for p in adds if (found := self._foreign(p)) is not None]
+        if strange:
+            others = {each.place.key for each in strange}
             adds = [p for p in adds if p.key not in others]
         removes += [p for p in adds if p.key in self._refused]
         self._refused.clear()
@@ -345,8 +281,8 @@ class Addresses:
         self._taken.clear()
         due = self._leases.take(self._kernel.clock.now())
         renewals = [self._wanted[key][0].renew for key in due if key in self._wanted]
-        found = adds or removes or taken or renewals or foreign
-        return Batch(removes, adds, taken, renewals, foreign) if found else None
+        found = adds or removes or taken or renewals or strange
+        return Batch(removes, adds, taken, renewals, strange) if found else None
 
     def _take_reading(self, done: Callable[[Snapshot], None], snapshot: Snapshot | None) -> None:
         if snapshot is None:
@@ -370,7 +306,7 @@ class Addresses:
         added = codes[len(removed) :][: len(adds)] if ups else [errno.ECANCELED] * len(adds)
         snapshot = self._read() if errno.EEXIST in added else None
         tagged = None if snapshot is None else {a.key for a in snapshot.addresses if a.ours}
-        return removed, [_outcome(each, code, tagged) for each, code in zip(adds, added, strict=True)]
+        return removed, [outcome(each, code, tagged) for each, code in zip(adds, added, strict=True)]
 
     def _renew(self, renewals: Sequence[bytes]) -> None:
         """In the worker thread; what cannot be renewed now comes again in a third of its lease."""
@@ -393,12 +329,13 @@ class Addresses:
         for each, code in zip(batch.removes, codes, strict=True):
             self._settle_removal(each, code)
         told: dict[Tell, list[Outcome]] = {}
-        for outcome in (*batch.foreign, *outcomes):
-            self._settle_addition(outcome)
-            if (wanted := self._wanted.get(outcome.place.key)) is not None:
-                told.setdefault(wanted[1], []).append(outcome)
+        for each in (*batch.foreign, *outcomes):
+            if (wanted := self._wanted.get(each.place.key)) is not None:
+                told.setdefault(wanted[1], []).append(each)
         for tell, those in told.items():
             tell(those)
+        for each in (*batch.foreign, *outcomes):
+            self._settle_addition(each)
 
     def _settle_removal(self, each: Place, code: int) -> None:
         if code in GONE:
@@ -407,17 +344,17 @@ class Addresses:
         log.warning("%s stays on %s, trying again: %s", each.address.address, each.link.name, reason(code))
         self._stuck[each.key] = each
 
-    def _settle_addition(self, outcome: Outcome) -> None:
-        key, lease = outcome.place.key, outcome.place.lease
-        if outcome.standing is Standing.HELD:
+    def _settle_addition(self, said: Outcome) -> None:
+        key, lease = said.place.key, said.place.lease
+        if said.standing is Standing.HELD:
             self._ours.add(key)
             if key in self._wanted:
-                self._links.update(AddressAdded(outcome.place.there, self._kernel.commands.port))
+                self._links.update(AddressAdded(said.place.there, self._kernel.commands.port))
             if lease is not None and key in self._wanted:
-                age = 0 if outcome.new else lease // 3  # its lifetime began when we added it: time for a renewal
-                weight = IPV4 if outcome.place.address.address.version == 4 else 1
+                age = 0 if said.new else lease // 3  # its lifetime began when we added it: time for a renewal
+                weight = IPV4 if said.place.address.address.version == 4 else 1
                 self._leases.begin(key, lease, self._kernel.clock.now() - age, weight)
-        elif outcome.standing is Standing.FOREIGN:
+        elif said.standing is Standing.FOREIGN:
             self._forget(key)
 
     def _forget(self, key: Key) -> None:
@@ -432,7 +369,7 @@ class Addresses:
         there = self._links.present(wanted.link.name, wanted.address.address.ip)
         if there is None or there.ours or wanted.key in self._ours:
             return None
-        return _foreign(wanted, str(there.address))
+        return foreign(wanted, str(there.address))
 
     def _reconcile(self, snapshot: Snapshot) -> None:
         """After a full reading: remove our orphans, add what is wanted and missing."""
@@ -461,33 +398,3 @@ class Addresses:
                     error = self._kernel.write_setting(Family.IPV4, link.name, name, 1)
                     if error is not None:
                         log.warning("%s", error.text)
-
-
-def _foreign(wanted: Place, address: str) -> Outcome:
-    text = f"{address} was on {wanted.link.name} before this node took the role: it is used, never removed"
-    return Outcome(wanted, Standing.FOREIGN, text)
-
-
-def _outcome(wanted: Place, code: int, tagged: set[Key] | None) -> Outcome:
-    """What the kernel's answer to an addition means; what exists already is ours only with our tag."""
-    if code == errno.EEXIST and tagged is None:
-        code = errno.EBUSY  # nobody could tell whose it is: asked again
-    if code == 0 or (code == errno.EEXIST and wanted.key in (tagged or ())):
-        return Outcome(wanted, Standing.HELD, new=code == 0)
-    if code == errno.EEXIST:
-        return _foreign(wanted, str(wanted.address.address))
-    return Outcome(wanted, Standing.FAILED, f"{wanted.address.address}: {_explain(code, wanted.link)}")
-
-
-def _explain(code: int, link: Link) -> str:
-    match code:
-        case errno.EPERM | errno.EACCES:
-            return "not permitted to change addresses: CAP_NET_ADMIN is missing"
-        case errno.ENODEV:
-            return f"{link.name} is gone"
-        case errno.EINVAL:
-            return f"the kernel refuses it on {link.name}"
-        case errno.ECANCELED:
-            return "the agent was not awake all the time"
-        case _:
-            return f"{errno.errorcode.get(code, code)} from the kernel on {link.name}"

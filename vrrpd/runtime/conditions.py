@@ -14,10 +14,10 @@ from vrrpd.proto.settings import OWNER
 from vrrpd.proto.states import Active
 from vrrpd.proto.timers import SECOND
 from vrrpd.runtime import doubts
-from vrrpd.runtime.addresses import Standing
 from vrrpd.runtime.alarms import Code
 from vrrpd.runtime.health import Health
 from vrrpd.runtime.member import Member
+from vrrpd.runtime.places import Standing
 
 LASTING = (
     Code.UNHEALTHY,

@@ -1,17 +1,20 @@
 """The one timer, and who is due when it goes off.
 
 Regular advertisements leave first, all in one go; then the routers have their turn that have more to do, a few at a
-time, so that others speak meanwhile. Owns the schedule, the choirs in it, and the clock's alarm: this is the only place
-that sets it.
+time, so that others speak meanwhile; then what they have put off, such as to log what they did. Owns the schedule, the
+choirs in it, and the clock's alarm: this is the only place that sets it.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import trio
 
 from vrrpd.proto.renewal import Heard
+from vrrpd.proto.timers import MS, SECOND
 from vrrpd.runtime.choir import Choir, Listeners, Singer, choirs
 from vrrpd.runtime.kernel import Clock
 from vrrpd.runtime.ports import Port
@@ -22,19 +25,27 @@ PIECE = 4
 """So many routers are ticked, each of which may take the role, before others that are due have their turn to speak, and
 what the kernel did for the ones before is settled."""
 
+SETTLING = MS // 2
+"""So many nanoseconds the loop stands still for a router that takes the role, if nobody else is due within them: the
+thread that adds its address needs the interpreter, and is told of as late as the loop falls asleep and wakes up."""
+
 
 class Deadlines:
     """The deadlines of all routers."""
 
-    def __init__(self, clock: Clock, vigil: Vigil) -> None:
+    def __init__(self, clock: Clock, vigil: Vigil, settle: Callable[[float], None]) -> None:
         """Start with none.
 
         Args:
             clock: the one that routers live by.
             vigil: told when the timer has gone off; it wants to be told now and then.
+            settle: see `Addresses.settle`.
         """
         self._clock = clock
         self._vigil = vigil
+        self._settle = settle
+        self._urgent = deque[Callable[[], None]]()
+        self._later = deque[Callable[[], None]]()
         self._schedule = Schedule[Singer | Choir]()
         self._armed: int | None = None
         self._ticking = False
@@ -50,18 +61,21 @@ class Deadlines:
         while True:
             waiting = self._clock.now()
             await self._clock.wait()
-            now = self._clock.now()
             self._ticking, self._armed = True, None
             self._vigil.beat()
-            others = self._speak(flush)
-            for count, router in enumerate(others, start=1):
-                router.tick(now, waiting)
-                if count % PIECE == 0:  # many of them take a while
-                    await trio.lowlevel.checkpoint()
-                    self._vigil.look()
-                    others += self._speak(flush)
+            speak = partial(self._speak, flush, self._clock.now(), waiting)
+            speak()
+            if self._urgent or self._later:
+                await self._work(speak)
             self._ticking = False
             self.arm()
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Do something that is not urgent, in order: while routers tick, when all have."""
+        if self._ticking:
+            self._later.append(work)
+        else:
+            work()
 
     def renew(self, router: Singer) -> None:
         """The deadline of a router has moved."""
@@ -103,11 +117,27 @@ class Deadlines:
             self._just_read.add(port)
             port.read()
 
-    def _speak(self, flush: Callable[[], None]) -> list[Singer]:
-        """Send every regular advertisement that is due, in one go; the routers with more to do."""
+    async def _work(self, speak: Callable[[], None]) -> None:
+        """Do all that is due, the urgent first; `speak` finds what became due meanwhile."""
+        if len(self._urgent) == 1:
+            self._urgent.popleft()()
+            now = self._clock.now()
+            following = self._schedule.next()
+            self._settle(max(min(SETTLING, SETTLING if following is None else following - now), 0) / SECOND)
+        count = 0
+        while self._urgent or self._later:
+            (self._urgent or self._later).popleft()()
+            count += 1
+            if count % PIECE == 0:  # many of them take a while
+                await trio.lowlevel.checkpoint()
+                self._vigil.look()
+                speak()
+
+    def _speak(self, flush: Callable[[], None], woken: int, waiting: int) -> None:
+        """Send every regular advertisement that is due, in one go; routers with more to do will be ticked."""
         self._just_read.clear()
         now = self._clock.now()
-        spoke, others = list[Singer | Choir](), list[Singer]()
+        spoke = list[Singer | Choir]()
         while due := self._schedule.due(now):
             for each in due:
                 if each.speak(now):
@@ -116,11 +146,10 @@ class Deadlines:
                 elif isinstance(each, Choir):
                     self._renew_each(each.leave())
                 else:
-                    others.append(each)
+                    self._urgent.append(partial(each.tick, woken, waiting))
         flush()
         for choir in choirs(spoke):
             self._join(choir)
-        return others
 
     def _join(self, choir: Choir) -> None:
         """From now on the schedule has one entry for all of them."""

@@ -16,11 +16,11 @@ from vrrpd.linux.send_error import SendError
 from vrrpd.proto.auth import Seal
 from vrrpd.proto.settings import OWNER, Address, Family
 from vrrpd.proto.timers import SECOND, answer_wait
-from vrrpd.runtime.addresses import Key, Outcome, Place, Standing, place
 from vrrpd.runtime.claims import Heard, Watch
 from vrrpd.runtime.kernel import Cover
 from vrrpd.runtime.lateness import Punctuality
 from vrrpd.runtime.links import Links
+from vrrpd.runtime.places import Key, Outcome, Place, Standing, place
 from vrrpd.runtime.ports import Port
 
 MOST_LETTERS = 4

@@ -29,13 +29,13 @@ from vrrpd.proto.states import Active, Backup, Leaving
 from vrrpd.proto.timers import active_down_interval
 from vrrpd.proto.validate import Drop, priority_of, validate
 from vrrpd.runtime import doubts
-from vrrpd.runtime.addresses import Outcome, Standing
 from vrrpd.runtime.alarms import Alarms, Code
 from vrrpd.runtime.choir import EARLY, Choir, Verse
 from vrrpd.runtime.conditions import LASTING, conditions
 from vrrpd.runtime.health import Health
 from vrrpd.runtime.member import Footing, Member
 from vrrpd.runtime.moving import Movement
+from vrrpd.runtime.places import Outcome, Standing
 from vrrpd.runtime.remarks import Remarks
 from vrrpd.runtime.repairs import Repairs
 from vrrpd.runtime.services import Services
@@ -213,9 +213,8 @@ class Router:
 
     def _read(self) -> None:
         """Take what has come in by the sockets already."""
-        for member in self.members:
-            if member.port is not None:
-                self._services.read(member.port)
+        for port in [member.port for member in self.members if member.port is not None]:
+            self._services.read(port)
 
     def receive(self, index: int, datagram: Datagram) -> bool:
         """A datagram with our VRID came in; returns whether it was believed."""
@@ -261,9 +260,8 @@ class Router:
         if self.role is not Role.INITIALIZE:
             self.alarms.seen(Code.OVERSLEPT, reason, self._services.now())
         self._perform(self.group.overslept(reason, self._services.now()))
-        for index in range(len(self.members)):
-            if self.waits_to_hear(index):
-                self._services.listen(self, index)
+        for index in filter(self.waits_to_hear, range(len(self.members))):
+            self._services.listen(self, index)
 
     def holds(self, address: KernelAddress) -> bool:
         """Whether this address is one that we hold, as far as we know."""
@@ -314,8 +312,7 @@ class Router:
         for index, wish in enumerate(wishes):
             asked = replace(wish, healthy=True) if self._bound else wish
             self._perform(self.group.adjust(index, asked, self._services.now()))
-        by_movers = self.aside or self.movement.demand.yields
-        if served and self._drain is Drain.NO and not by_movers:
+        if served and self._drain is Drain.NO and not (self.aside or self.movement.demand.yields):
             self._releasing = isinstance(self.group.members[0].state, Leaving)
 
     def drain(self, *, force: bool) -> None:
@@ -423,7 +420,6 @@ class Router:
             case Acquire():
                 self._voices[index].cover()
                 self._services.addresses.hold(member.places, partial(self._settled, index))
-                self._services.claims.watch((self.spec.name, index), member.watch(partial(self.claimed, index)))
             case Release():
                 self._services.announcer.end((self.spec.name, index))
                 self._services.claims.forget((self.spec.name, index))
@@ -433,7 +429,11 @@ class Router:
             case Announce():
                 self._announce(index)
             case Transition(previous, role, reason):
-                self._log_transition(index, previous, role, reason)
+                self._services.later(partial(self._tell, index, previous, role, reason))
+                if previous is not role:
+                    self.since = self._services.now()
+                if index == 0 and previous is Role.ACTIVE:
+                    self._count_release(given_away=role is not Role.ACTIVE)
                 if previous is Role.INITIALIZE and self.waits_to_hear(index):
                     self._services.listen(self, index)
 
@@ -459,13 +459,13 @@ class Router:
             places = [(p.address.address.ip, p.link) for p in member.places if p.key not in failed]
             self._services.announcer.begin((self.spec.name, index), places, member.spec.announce)
 
-    def _log_transition(self, index: int, previous: Role, role: Role, reason: str) -> None:
+    def _tell(self, index: int, previous: Role, role: Role, reason: str) -> None:
+        """The role has changed: what need not be done at once."""
         if index == 0:
             self._log.info("%s -> %s: %s", previous, role, reason)
-        if previous is not role:
-            self.since = self._services.now()
-        if index == 0 and previous is Role.ACTIVE:
-            self._count_release(given_away=role is not Role.ACTIVE)
+        if self.group.members[index].holds_addresses:
+            heard = partial(self.claimed, index)
+            self._services.claims.watch((self.spec.name, index), self.members[index].watch(heard))
 
     def _count_release(self, *, given_away: bool) -> None:
         """A role that moves too often because of our health is not taken back at once (flap protection)."""
@@ -478,8 +478,6 @@ class Router:
             if self._held_down:
                 self.judge_health()
 
-    # ---------------------------------------------------------------- movers and alarms
-
     def _mover_changed(self) -> None:
         """A mover has something new to say; it may have waited for that."""
         self._services.vigil.look()
@@ -488,12 +486,15 @@ class Router:
             self.judge_health()
 
     def _after(self) -> None:
-        """Renew the timer, tell the movers where the role is, and hold the lasting alarms against what is."""
+        """Renew the timer, tell the movers where the role is; then the lasting alarms are held against what is."""
         core = self.group.members[0]
         active, holds = isinstance(core.state, Active), core.holds_addresses
         self._watches = isinstance(core.state, Backup)
         self.movement.want(active=active, holds=holds, priority=core.effective_priority)
         self._services.renew(self)
         self._changed.unpark_all()
+        self._services.later(self._hold_alarms)
+
+    def _hold_alarms(self) -> None:
         found = conditions(self.group, self.members, self.health, held_down=self._held_down)
         self.alarms.hold(LASTING, found, self._services.now())

@@ -40,6 +40,7 @@ class Services:
         wall: UTC, nanoseconds; for signatures.
         read: hands over what has come in by a port, unless that has just been done.
         renew: takes note that a router's deadline moved.
+        later: does something when nothing is urgent, in order.
         guardian: lets go in our place when we cannot.
         vigil: told when something begins to be held.
         lateness: told of each regular advertisement that has left.
@@ -59,6 +60,7 @@ class Services:
     wall: Callable[[], int]
     read: Callable[[Port], None]
     renew: Callable[[Router], None]
+    later: Callable[[Callable[[], None]], None]
     listen: Callable[[Router, int], None]
     guardian: Guardian
     vigil: Vigil

@@ -98,7 +98,7 @@ class Runtime:
         self._announcer = Announcer(kernel, kernel.clock.now, self._vigil.look)
         self._claims = Claims(kernel, self._post_opened, self._vigil.look)
         self.lateness = Lateness(kernel.real_time)
-        self._deadlines = Deadlines(kernel.clock, self._vigil)
+        self._deadlines = Deadlines(kernel.clock, self._vigil, self._addresses.settle)
         self._ports = Ports(kernel, self._port_opened, self.lateness, self._deadlines.hear_together)
         self._wanted: dict[str, RouterSpec] = {}
         self._making = False  # some of the wanted routers are made in the next turn
@@ -125,6 +125,7 @@ class Runtime:
             wall=kernel.clock.wall,
             read=self._deadlines.read,
             renew=self._renew,
+            later=self._deadlines.later,
             listen=self._listen,
             guardian=kernel.guardian,
             vigil=self._vigil,
