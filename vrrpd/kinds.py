@@ -18,8 +18,8 @@ from vrrpd.movers.base import Host, Interface, Mover, Routes, Watch
 
 
 def kinds() -> Kinds:
-    """All kinds; one of a mover is imported when it is first looked up."""
-    return Kinds(checks.kinds(), movers.KINDS)
+    """All kinds; one is imported when it is first looked up."""
+    return Kinds(checks.KINDS, movers.KINDS)
 
 
 def inspect(spec: CheckSpec | MoverSpec) -> str | None:

@@ -62,7 +62,7 @@ def working(tmp_path: Path, silent_port: int) -> dict[str, Any]:
 @pytest.fixture
 def build(host: Host) -> Build:
     """Makes a check of a kind, from a table of options as a file would have them."""
-    return lambda kind, options: registry.build(kind, registry.kinds()[kind].validate_python(options[kind]), host)
+    return lambda kind, options: registry.build(kind, registry.KINDS[kind].options.validate_python(options[kind]), host)
 
 
 def let_go(check: Any) -> None:
@@ -125,18 +125,18 @@ async def test_a_probe_may_be_cancelled_at_once(kind: str, broken: dict[str, Any
 
 @pytest.mark.parametrize("kind", sorted({*KINDS} - {"http", "haproxy"}))
 def test_a_kind_that_works_here_has_nothing_against_this_host(kind: str, working: dict[str, Any]) -> None:
-    assert registry.inspect(kind, registry.kinds()[kind].validate_python(working[kind])) is None
+    assert registry.inspect(kind, registry.KINDS[kind].options.validate_python(working[kind])) is None
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_options_can_be_compared(kind: str, broken: dict[str, Any]) -> None:
-    options = registry.kinds()[kind]
+    options = registry.KINDS[kind].options
     assert options.validate_python(broken[kind]) == options.validate_python(broken[kind])
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_options_describe_themselves_to_editors(kind: str) -> None:
-    assert registry.kinds()[kind].json_schema()
+    assert registry.KINDS[kind].options.json_schema()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,6 +1,7 @@
 """Kinds of checks and files for the tests of the configuration."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,6 +49,13 @@ def _names(options: Ip) -> dict[str, list[str]]:
     return {option: names for option, names in named.items() if names}
 
 
+@dataclass
+class Validates:
+    """A kind of check."""
+
+    options: TypeAdapter[Any]
+
+
 class _Movers(Mapping[str, Kind]):
     """Two kinds of movers, and one that must not be imported unless a file names it."""
 
@@ -88,7 +96,7 @@ def kinds() -> Kinds:
         "choice": TypeAdapter(str | Choice),
         "list": TypeAdapter(list[str]),
     }
-    return Kinds(checks, _Movers())
+    return Kinds({name: Validates(options) for name, options in checks.items()}, _Movers())
 
 
 @pytest.fixture

@@ -17,11 +17,12 @@ failed probe like any other, so detection takes at most fall x interval + timeou
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Never, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Never, Protocol, TypeAlias, runtime_checkable
 
 import trio
+from pydantic import TypeAdapter
 
 from vrrpd.errands import Programs
 from vrrpd.proto.timers import MS, SECOND
@@ -84,6 +85,37 @@ class Host:
 
     programs: Programs
     carriers: Carriers
+
+
+def _nothing(_: Any) -> None:
+    """No options are wrong on any host."""
+
+
+def _none(_: Any) -> Sequence[Mapping[str, Any]]:
+    """Nothing is asked of the launcher."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of check; its module has it in a table `KINDS`.
+
+    Attributes:
+        options: validates what stands under the kind's name in the file; the result is comparable with `==`.
+        build: makes a check of validated options; opens nothing and does not block.
+        inspect: says what keeps this very host from running such a check, None where nothing does; may block.
+        errands: what the launcher does for such a check (`programs.LauncherClient.promise`).
+    """
+
+    options: TypeAdapter[Any]
+    build: Callable[[Any, Host], Check]
+    inspect: Callable[[Any], str | None] = _nothing
+    errands: Callable[[Any], Sequence[Mapping[str, Any]]] = _none
+
+
+def alone(make: Callable[[Any], Check]) -> Callable[[Any, Host], Check]:
+    """Builds a check that uses nothing of the agent."""
+    return lambda options, _: make(options)
 
 
 @runtime_checkable

@@ -15,7 +15,7 @@ from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from vrrpd.checks.base import Host, Result
+from vrrpd.checks.base import Host, Kind, Result
 from vrrpd.config.command import COMMAND, Command, read_command
 from vrrpd.config.scalars import Shorthand
 from vrrpd.errands import CannotStartError, LauncherGoneError, one_line
@@ -67,3 +67,7 @@ class ExecCheck:
         except CannotStartError as error:
             return Result(ok=False, detail=one_line(f"cannot start {self._options.command[0]}: {error}"))
         return Result(ok=finished.status == 0, detail=str(finished))
+
+
+KINDS = {"exec": Kind(OPTIONS, ExecCheck, inspect, errands)}
+"""For the registry."""

@@ -21,7 +21,7 @@ from typing import Final
 import trio
 from pydantic import TypeAdapter
 
-from vrrpd.checks.base import Result
+from vrrpd.checks.base import Kind, Result, alone
 from vrrpd.checks.paths import AbsolutePath, obstacle
 from vrrpd.config.words import quote
 from vrrpd.linux.inotify import FileWatch
@@ -115,3 +115,7 @@ def _understood(path: str, content: bytes) -> Result:
 
 def _cause(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
+
+
+KINDS = {"file": Kind(OPTIONS, alone(FileCheck), inspect)}
+"""For the registry."""

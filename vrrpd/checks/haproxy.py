@@ -20,7 +20,7 @@ from typing import Annotated, TypeAlias
 import trio
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
 
-from vrrpd.checks.base import Result
+from vrrpd.checks.base import Kind, Result, alone
 from vrrpd.checks.paths import obstacle
 from vrrpd.checks.target import Target, connect, parse_target, reason
 from vrrpd.config.scalars import number
@@ -210,3 +210,7 @@ def _load(rows: list[_Row], servers: list[_Row]) -> str:
 def _limit(servers: list[_Row], column: str) -> str:
     limits = [int(row[column] or 0) for row in servers]
     return f" of {sum(limits)}" if limits and all(limits) else ""
+
+
+KINDS = {"haproxy": Kind(OPTIONS, alone(HaproxyCheck), inspect)}
+"""For the registry."""

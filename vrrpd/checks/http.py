@@ -18,7 +18,7 @@ import h11
 import trio
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema, model_validator
 
-from vrrpd.checks.base import Host, Result
+from vrrpd.checks.base import Host, Kind, Result
 from vrrpd.checks.paths import AbsolutePath
 from vrrpd.checks.target import Target, connect, parse_target, reason
 from vrrpd.checks.tls import Trust, TrustError, read_trusted, refusal
@@ -206,3 +206,7 @@ def _name(status: int) -> str:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
         return str(status)
+
+
+KINDS = {"http": Kind(OPTIONS, HttpCheck, inspect, errands)}
+"""For the registry."""

@@ -18,7 +18,7 @@ from typing import Annotated
 import trio
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from vrrpd.checks.base import Host, Result
+from vrrpd.checks.base import Host, Kind, Result
 from vrrpd.config.scalars import Shorthand, device, duration, written
 from vrrpd.proto.timers import SECOND
 
@@ -86,3 +86,7 @@ class LinkCheck:
         if self._turn is None:
             self._turn = now + self._delays[carries] / SECOND
         return now >= self._turn
+
+
+KINDS = {"link": Kind(OPTIONS, LinkCheck)}
+"""For the registry."""

@@ -15,7 +15,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, TypeAdapter, WithJsonSchema
 
-from vrrpd.checks.base import Result
+from vrrpd.checks.base import Kind, Result, alone
 from vrrpd.checks.target import SocketAddress, check_host, reason, resolve
 from vrrpd.config.words import shown
 from vrrpd.linux.ping import open_socket, ping
@@ -82,3 +82,7 @@ class PingCheck:
             return Result(ok=False, detail=reason(took))
         self._known = family, address
         return Result(ok=True, detail=f"{took * 1000:.1f} ms")
+
+
+KINDS = {"ping": Kind(OPTIONS, alone(PingCheck), inspect)}
+"""For the registry."""

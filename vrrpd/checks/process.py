@@ -33,7 +33,7 @@ import trio
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from vrrpd.checks import cgroup, procfs
-from vrrpd.checks.base import Result
+from vrrpd.checks.base import Kind, Result, alone
 from vrrpd.checks.paths import AbsolutePath, obstacle
 from vrrpd.checks.procfs import Process, Sighting
 from vrrpd.config.scalars import duration
@@ -208,3 +208,7 @@ def _living(held: Iterable[Process]) -> str:
     pids = sorted(process.pid for process in held)
     count = len(pids) if len(pids) < _MOST else f"{_MOST} or more"
     return f"pid {pids[0]}" if len(pids) == 1 else f"{count} processes, pid {pids[0]} the first"
+
+
+KINDS = {"process": Kind(OPTIONS, alone(ProcessCheck), inspect)}
+"""For the registry."""

@@ -11,7 +11,7 @@ from typing import Annotated
 import trio
 from pydantic import BeforeValidator, TypeAdapter, WithJsonSchema
 
-from vrrpd.checks.base import Result
+from vrrpd.checks.base import Kind, Result, alone
 from vrrpd.checks.target import Target, connect, parse_target, reason
 
 OPTIONS: TypeAdapter[Target] = TypeAdapter(
@@ -45,3 +45,7 @@ class TcpCheck:
             return Result(ok=False, detail=reason(error))
         stream.socket.close()
         return Result(ok=True, detail=f"connected in {(trio.current_time() - started) * 1000:.0f} ms")
+
+
+KINDS = {"tcp": Kind(OPTIONS, alone(TcpCheck))}
+"""For the registry."""

@@ -15,7 +15,7 @@ This package knows no check and no mover, opens no socket and asks no kernel: ki
 """
 
 from vrrpd.config.file import File
-from vrrpd.config.kinds import CheckKinds, Kinds, MoverKind
+from vrrpd.config.kinds import CheckKind, Kinds, MoverKind, Table
 from vrrpd.config.resolve import Examination, examine, load, read, resolve
 from vrrpd.config.schema import json_schema
 from vrrpd.config.spec import (
@@ -35,7 +35,7 @@ from vrrpd.config.spec import (
 __all__ = [
     "AgentSpec",
     "Announce",
-    "CheckKinds",
+    "CheckKind",
     "CheckSpec",
     "Examination",
     "File",
@@ -48,6 +48,7 @@ __all__ = [
     "PeerSpec",
     "RouterSpec",
     "SharedAddress",
+    "Table",
     "TrackSpec",
     "examine",
     "json_schema",

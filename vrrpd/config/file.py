@@ -169,7 +169,7 @@ def _validate(tree: Node, kinds: Kinds) -> _Judged:
     for name, body in _mappings(data.get("checks")):
         judged.options[name] = {}
         for kind in [key for key in body if key in kinds.checks]:
-            judged.options[name] |= judged.take(("checks", name, kind), kinds.checks[kind], body.pop(kind))
+            judged.options[name] |= judged.take(("checks", name, kind), kinds.checks[kind].options, body.pop(kind))
     for path, entries in _lists_of_movers(data):
         judged.movers[path] = [{} for _ in entries]
         for index, entry in enumerate(entries):

@@ -48,7 +48,7 @@ def json_schema(kinds: Kinds, movers: Collection[str] | None = None) -> JsonSche
     chosen = kinds.movers if movers is None else movers
     adapters = {
         ("file", ""): TypeAdapter[Any](FileKeys),
-        **{("check", name): adapter for name, adapter in kinds.checks.items()},
+        **{("check", name): kind.options for name, kind in kinds.checks.items()},
         **{("mover", name): kinds.movers[name].options for name in chosen},
     }
     schemas, shared = TypeAdapter.json_schemas(

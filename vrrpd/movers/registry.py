@@ -1,17 +1,15 @@
 """The table of the kinds of movers.
 
-A new kind is one file, one line here and one test file that runs the contract every kind keeps. A module is imported
-when a file first names its kind: HTTP and cloud libraries take longer to import than the rest of the agent, and who
-moves no elastic address does not wait for them.
+A new kind is one file, one line here and one test file that runs the contract every kind keeps. HTTP and cloud
+libraries take longer to import than the rest of the agent: who moves no elastic address does not wait for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from importlib import import_module
 from types import MappingProxyType
 from typing import Final
 
+from vrrpd.config import Table
 from vrrpd.movers.base import Kind
 
 MODULES: Final = MappingProxyType(
@@ -35,23 +33,7 @@ MODULES: Final = MappingProxyType(
         "route": "vrrpd.movers.route",
     }
 )
-"""Where each kind lives: a module with a table `KINDS` of name -> `Kind`."""
+"""Where each kind lives."""
 
-
-class _Kinds(Mapping[str, Kind]):
-    """All kinds by name; a module is imported when one of its kinds is asked for."""
-
-    def __getitem__(self, name: str) -> Kind:
-        return import_module(MODULES[name]).KINDS[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in MODULES
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(MODULES)
-
-    def __len__(self) -> int:
-        return len(MODULES)
-
-
-KINDS: Final[Mapping[str, Kind]] = _Kinds()
+KINDS: Final = Table[Kind](MODULES)
+"""All kinds by name."""
