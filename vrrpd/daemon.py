@@ -1,4 +1,4 @@
-"""The composition root: the only module that knows every concrete class; the agent from its start to its goodbye.
+"""The composition root: it puts everything together, from the start of the agent to its goodbye.
 
 Start: the file is read and held against the host, permissions are looked at, rights that the agent does not need are
 given away (`privileges`), then the one event loop runs until a signal. SIGTERM and SIGINT hand every role over and end;
@@ -20,20 +20,17 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from ipaddress import IPv4Address
-from random import Random
+from importlib import import_module
 from typing import Any
 
 import trio
 
-from vrrpd.checks.base import Host, Status, Timing, run_check, stagger
-from vrrpd.checks.registry import build
 from vrrpd.config import load, resolve
-from vrrpd.config.spec import AgentSpec, CheckSpec, MoverSpec
+from vrrpd.config.spec import AgentSpec
 from vrrpd.control.client import DEFAULT_CONTROL
 from vrrpd.control.drains import Drains
 from vrrpd.control.lock import NamespaceLock
@@ -43,7 +40,7 @@ from vrrpd.control.service import READY, STOPPING, notify, reassure
 from vrrpd.control.state_file import state_path
 from vrrpd.errors import VrrpdError
 from vrrpd.guard import Guard
-from vrrpd.kinds import errands, kinds, mover
+from vrrpd.kinds import errands, kinds
 from vrrpd.kinds import ports as ports_of
 from vrrpd.launcher import Launcher
 from vrrpd.linux.capabilities import require_capabilities
@@ -51,17 +48,12 @@ from vrrpd.linux.ports import Ports
 from vrrpd.linux.real_time import keep_real_time
 from vrrpd.linux.worker import Worker
 from vrrpd.log import setup
-from vrrpd.movers.base import Interface
-from vrrpd.movers.contention import Ranks
-from vrrpd.movers.driver import MoverDriver
 from vrrpd.privileges import give_rights_away, inspect_as, own_user
 from vrrpd.programs import LauncherClient
 from vrrpd.runtime.alarms import Code
 from vrrpd.runtime.auth_status import auth_status
-from vrrpd.runtime.health import CheckState
 from vrrpd.runtime.kernel import Kernel, this_machine
 from vrrpd.runtime.links import host_facts
-from vrrpd.runtime.routers import Router
 from vrrpd.runtime.status import status
 from vrrpd.runtime.supervisor import MakeMover, Runtime
 
@@ -111,6 +103,7 @@ def run_agent(options: Options, launcher: Launcher) -> None:
     worker = Worker()
     kernel = this_machine(guard, worker)
     spec = resolve(file, host_facts(kernel.commands.dump()), options.node, inspect_as(who))
+    _import_what_is_named(spec)
     path = options.control or spec.control or DEFAULT_CONTROL
     state = options.state or state_path(path)
     with NamespaceLock(path) as lock, ControlSocket(path, who) as control, Ports() as ports:
@@ -148,7 +141,7 @@ async def _agent(
     guard: Guard,
     ports: Ports,
 ) -> None:
-    runtime = Runtime(kernel, _movers(spec.node, programs, ports, guard))
+    runtime = Runtime(kernel, _mover_maker(spec, programs, ports, guard))
     drains = Drains(state, runtime, partial(datetime.now, UTC))
     runtime.drained_from_the_start = drains.holds
     started = runtime.now()
@@ -181,7 +174,7 @@ async def _agent(
                     nursery.start_soon(serve, control, answers, CHANGING)
                     drains.restore()
                     nursery.start_soon(drains.run)
-                    _start_checks(nursery, runtime, Host(programs, runtime.links), spec.checks)
+                    _start_checks(nursery, runtime, programs, spec)
                     _report_ready(spec, control.path)
                     nursery.start_soon(reassure)
                     await _goodbye(runtime, signals)
@@ -192,57 +185,27 @@ async def _agent(
     log.info("ended")
 
 
-def _start_checks(nursery: trio.Nursery, runtime: Runtime, host: Host, checks: Sequence[CheckSpec]) -> None:
-    """Run all checks; the first probes are spread over the interval, so that many checks do not start as one."""
-    for index, check in enumerate(checks):
-        offset = stagger(index, len(checks), check.interval)
-        nursery.start_soon(_check, runtime, host, check, offset)
+def _import_what_is_named(spec: AgentSpec) -> None:
+    """What only some files need; now, while nothing is urgent and every right is there."""
+    if spec.checks:
+        import_module("vrrpd.checking")
+    if spec.movers:
+        import_module("vrrpd.moving")
 
 
-async def _check(runtime: Runtime, host: Host, spec: CheckSpec, offset: int) -> None:
-    """Run one check."""
+def _start_checks(nursery: trio.Nursery, runtime: Runtime, programs: LauncherClient, spec: AgentSpec) -> None:
+    if spec.checks:
+        from vrrpd.checking import start  # noqa: PLC0415 - imported by now
 
-    def report(state: Status) -> None:
-        runtime.check_changed(spec.name, CheckState(state.up, state.settled, state.since, state.detail, state.value))
-
-    timing = Timing(spec.interval, spec.timeout, spec.rise, spec.fall, spec.start_up)
-    wall = lambda: datetime.now(UTC).timestamp()  # noqa: E731 - one expression, used here alone
-    check = build(spec.kind, spec.options, host)
-    await run_check(spec.name, check, timing, report, wall=wall, offset=offset)
+        start(nursery, runtime, programs, spec.checks)
 
 
-def _movers(node: str, programs: LauncherClient, ports: Ports, guard: Guard) -> MakeMover:
-    """How a router comes by its movers: what knows one service, and what drives it."""
+def _mover_maker(spec: AgentSpec, programs: LauncherClient, ports: Ports, guard: Guard) -> MakeMover | None:
+    if not spec.movers:
+        return None
+    from vrrpd.moving import movers  # noqa: PLC0415 - imported by now
 
-    def make(runtime: Runtime, router: Router, spec: MoverSpec, changed: Callable[[], None]) -> MoverDriver:
-        card = partial(_card, router, spec.router)
-        use = partial(mover, programs=programs, routes=runtime.routes, port=ports.port, watch=guard, look=runtime.look)
-        peers = {peer.name: (peer.priority, peer.addresses[0]) for peer in spec.peers}
-        names = {peer.name: peer.addresses for peer in spec.peers}
-
-        def heard(name: str) -> int | None:
-            return router.heard_from(names[name])
-
-        ranks = Ranks(next(iter(spec.own), IPv4Address(0)), peers, heard)
-        return MoverDriver(
-            spec.name,
-            use(spec, node, card),
-            spec.options,
-            ranks,
-            changed=changed,
-            look=runtime.look,
-            log=logging.getLogger(f"vrrpd.{spec.router}"),
-            random=Random(),  # noqa: S311 - spreads attempts, guards nothing
-        )
-
-    return make
-
-
-def _card(router: Router, name: str) -> Interface | None:
-    """The card that a router of the file stands on."""
-    footings = (member.footing for member in router.members if member.spec.router == name)
-    link = next((footing.link for footing in footings if footing), None)
-    return Interface(link.name, link.index, link.mac.hex(":")) if link else None
+    return movers(spec.node, programs, ports, guard)
 
 
 async def _goodbye(runtime: Runtime, signals: AsyncIterator[int]) -> None:

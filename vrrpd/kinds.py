@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vrrpd.checks import registry as checks
 from vrrpd.config import CheckSpec, Kinds, MoverSpec
 from vrrpd.errands import Programs
 from vrrpd.movers import registry as movers
-from vrrpd.movers.base import Host, Interface, Mover, Routes, Watch
+
+if TYPE_CHECKING:
+    from vrrpd.movers.base import Interface, Mover, Routes, Watch
 
 
 def kinds() -> Kinds:
@@ -64,6 +66,8 @@ def mover(
         watch: guards those that accept connections.
         look: called right before each change that leaves this host.
     """
+    from vrrpd.movers.base import Host  # noqa: PLC0415 - its kind has imported it
+
     host = Host(
         node=node,
         router=spec.router,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -103,10 +104,12 @@ def test_a_role_without_addresses_is_handed_over_likewise(
 def test_where_the_guardian_is_killed_too_the_lease_runs_out(namespaces: tuple[Namespace, Namespace]) -> None:
     left, _ = namespaces
     first, second = pair(namespaces)
+    guardian = first.guardian()
     with Watch(VIP, *namespaces) as watch:
         first.signal(signal.SIGSTOP)  # both at the same moment, as far as they can see
         killed = time.monotonic()
-        left.run("kill", "-KILL", str(first.guardian()), str(first.process.pid))
+        for each in (guardian, first.process.pid):
+            os.kill(each, signal.SIGKILL)
         second.becomes("active")
         eventually(left, holds=False)
     assert 1.9 < watch.gone_s(left, killed) < 3 + 0.5 + MARGIN_S

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from vrrpd.checks.base import Check, Host, Kind
 from vrrpd.config import Table
+
+if TYPE_CHECKING:
+    from vrrpd.checks.base import Check, Host, Kind
 
 MODULES: Final = MappingProxyType(
     {
@@ -28,7 +30,7 @@ MODULES: Final = MappingProxyType(
 )
 """Where each kind lives."""
 
-KINDS: Final = Table[Kind](MODULES)
+KINDS: Final[Table[Kind]] = Table(MODULES)
 """All kinds by name."""
 
 

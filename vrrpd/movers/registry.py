@@ -7,10 +7,12 @@ libraries take longer to import than the rest of the agent: who moves no elastic
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from vrrpd.config import Table
-from vrrpd.movers.base import Kind
+
+if TYPE_CHECKING:
+    from vrrpd.movers.base import Kind
 
 MODULES: Final = MappingProxyType(
     {
@@ -35,5 +37,5 @@ MODULES: Final = MappingProxyType(
 )
 """Where each kind lives."""
 
-KINDS: Final = Table[Kind](MODULES)
+KINDS: Final[Table[Kind]] = Table(MODULES)
 """All kinds by name."""
