@@ -63,7 +63,7 @@ CHANGING = frozenset({"drain", "undrain"})
 """The commands that are not for everybody who may connect."""
 
 SWITCH_S = 0.0001
-"""How long a thread may compute, in seconds, while the loop waits for its turn; Python's own is ten times that."""
+"""How long a thread may compute, in seconds, while the loop waits for its turn; Python's own is fifty times that."""
 
 NEVER = 1 << 30
 """So many collections of younger objects before those of any age are looked through."""

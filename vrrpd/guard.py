@@ -24,6 +24,8 @@ import trio
 
 from vrrpd.errands import CannotStartError
 from vrrpd.guardian import ACTED, LIMIT, LONGEST_PAUSE, LOOKS, PACKET_LIMIT, STAMP
+from vrrpd.linux.timer import TimerFd
+from vrrpd.proto.timers import MS
 from vrrpd.runtime.kernel import Cover
 
 _log = logging.getLogger(__name__)
@@ -31,7 +33,7 @@ _log = logging.getLogger(__name__)
 _PAUSE_S = 1  # between two attempts to get a guardian
 _MISSED = 3  # pauses without a look after which there is no guardian; counted, as we may have slept ourselves
 _PIECE = 64  # messages, which take a twentieth of the room
-_RING_AFTER = 5_000_000  # nanoseconds; a takeover is over by then
+_RING_AFTER = 5 * MS  # a takeover is over by then, and the queue has room for what is said until then
 _SO_SNDBUFFORCE = 32  # asm-generic/socket.h
 _BUFFER = 4 * PACKET_LIMIT
 
@@ -71,9 +73,8 @@ class Guard:
         os.ftruncate(self._file, mmap.PAGESIZE)
         self._words = memoryview(mmap.mmap(self._file, mmap.PAGESIZE)).cast("Q")
         self._agent = os.pidfd_open(os.getpid())
-        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._unread = 0  # messages since it rang
-        self._ring_at: int | None = None
+        self._bell = TimerFd()  # rings also where we hang by then
+        self._rings_at = 0
         self._channel: socket.socket | None = None
         self._covers: dict[str, Cover] = {}
         self._prepared: dict[str, tuple[Cover, bytes]] = {}
@@ -94,10 +95,6 @@ class Guard:
     def stamp(self, now: int) -> None:
         """The event loop turned at this time of CLOCK_MONOTONIC, nanoseconds."""
         self._words[STAMP] = now
-        if self._unread:
-            self._ring_at = self._ring_at or now + _RING_AFTER
-            if now >= self._ring_at:
-                self._ring()
 
     def watch(self, limit: int) -> None:
         """How old the stamp may be while anything is held, nanoseconds."""
@@ -154,7 +151,7 @@ class Guard:
                 ours.setblocking(False)
                 _enlarge(ours)
                 try:
-                    await self._fork([theirs.fileno(), self._bell, self._file, self._agent])
+                    await self._fork([theirs.fileno(), self._bell.fileno(), self._file, self._agent])
                 except (CannotStartError, OSError) as error:
                     self._complain(f"there is no guardian: {error}")
                 else:
@@ -191,7 +188,6 @@ class Guard:
         """Tell a new guardian what the one before knew; some at a time, as its queue has an end."""
         for number, who in enumerate(list(self._covers)):
             if number % _PIECE == 0:
-                self._ring()
                 await trio.lowlevel.wait_writable(channel)
             if who in self._covers:  # as it is by now
                 self._send(_message(who, self._covers[who]))
@@ -200,7 +196,6 @@ class Guard:
         self._tell({"routes": [*self._routes]})
         for who, listener in self._listeners.items():
             self._tell({"listens": who}, listener)
-        self._ring()
 
     def _tell(self, message: Mapping[str, Any], *handed: socket.socket) -> None:
         if self._channel is not None:
@@ -214,18 +209,18 @@ class Guard:
                 socket.send_fds(self._channel, [packet], [each.fileno() for each in handed])
             else:
                 self._channel.send(packet)
-            self._unread += 1
-            if self._unread >= _PIECE:
-                self._ring()
+            self._ring_soon()
         except OSError as error:  # full: it hangs; or it has ended, which `run` sees, too
             _log.error("the guardian takes no messages (%s)", error.strerror)
             self._channel.shutdown(socket.SHUT_RDWR)
             self._channel = None
 
-    def _ring(self) -> None:
-        """Wake the guardian: there is something to read."""
-        self._unread, self._ring_at = 0, None
-        os.eventfd_write(self._bell, 1)
+    def _ring_soon(self) -> None:
+        """There is something to read: not at once, for it is said when others are in a hurry."""
+        now = self._bell.now()
+        if now >= self._rings_at:
+            self._rings_at = now + _RING_AFTER
+            self._bell.arm(self._rings_at)
 
     def _complain(self, detail: str) -> None:
         if self.trouble is None:

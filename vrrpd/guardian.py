@@ -2,11 +2,11 @@
 
     agent ──── what is held, and what to say for it (unix socket, one JSON object a packet) ──── guardian
       ├── shared memory: the stamp of its event loop, how old that may be, "acted", our looks ──────┤
-      └── bell (eventfd): read what was said ───────────────────────────────────────────────────────┘
+      └── bell (timerfd): read what was said ───────────────────────────────────────────────────────┘
 
 What the agent says as it takes a role waits in the socket until the bell rings, a few milliseconds later: who woke up
-at once would take a processor from the takeover. Nothing depends on that: whatever makes the guardian act, it reads
-first.
+at once would take a processor from the takeover. The kernel rings it, also for an agent that hangs by then; and
+whatever makes the guardian act, it reads first.
 
 An address that stays on an interface without an agent is the second holder that users of VRRP fear most. The kernel
 removes it when its lease runs out, seconds later; the guardian is faster. The launcher forks it, before anything heavy
@@ -124,7 +124,7 @@ def live(channel: int, bell: int, memory: int, agent: int, *, settle: Callable[[
 
     Args:
         channel: socket to the agent.
-        bell: eventfd that wakes us up to read it.
+        bell: timer that wakes us up to read it.
         memory: descriptor of the shared memory.
         agent: pidfd of the agent.
         settle: gives away all rights that a guardian does not need.
@@ -175,7 +175,8 @@ class _Guardian:
             self._words[LOOKS] += 1
             ready = dict(self._events.poll(self._until_next_look()))
             if self._bell in ready:
-                os.eventfd_read(self._bell)
+                with contextlib.suppress(BlockingIOError):  # it was set anew
+                    os.read(self._bell, 8)
             open_still = self._read()
             if self._agent in ready or (not open_still and self._dies()):
                 if self._holding() and not _another_agent():
@@ -215,13 +216,17 @@ class _Guardian:
 
     def _read(self) -> bool:
         """Take what the agent has said; False where it will say nothing any more."""
+        for _ in range(2):  # an agent that died before it had read our word is an error first, and then what it said
+            with contextlib.suppress(ConnectionError):
+                return self._read_all()
+        return False
+
+    def _read_all(self) -> bool:
         while True:
             try:
                 packet, descriptors, _, _ = socket.recv_fds(self._channel, PACKET_LIMIT, 1)
             except BlockingIOError:
                 return True
-            except ConnectionError:
-                return False
             if not packet:
                 return False
             self._take(json.loads(packet), [socket.socket(fileno=each) for each in descriptors])

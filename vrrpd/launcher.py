@@ -79,6 +79,7 @@ _UNMOVED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _SWEEPS: Final = 3  # a session is looked for again after it was killed: it may have forked meanwhile
 _KIND, _REGULAR = 0o170000, 0o100000  # inode(7)
+_MOST_DESCRIPTORS: Final = 4  # that one request brings
 _NOT_STARTED: Final = 127  # exit status of what failed before its exec, as a shell has it
 
 
@@ -197,7 +198,8 @@ class _Desk:
         """Take one request and do it; False where the agent is gone."""
         flags = socket.MSG_CMSG_CLOEXEC
         try:
-            packet, ancillary, _, _ = self._channel.recvmsg(REQUEST_LIMIT, socket.CMSG_SPACE(12), flags)
+            room = socket.CMSG_SPACE(4 * _MOST_DESCRIPTORS)
+            packet, ancillary, _, _ = self._channel.recvmsg(REQUEST_LIMIT, room, flags)
         except ConnectionError:
             return False
         if not packet:
@@ -362,7 +364,7 @@ def _request(packet: bytes, descriptors: int) -> dict[str, Any]:
         case {"promise": None | dict(), **more}:
             right = not more
         case {"guardian": [str(), int(), int(), [*groups]], **more}:
-            right = not more and descriptors == 4 and all(isinstance(each, int) for each in groups)
+            right = not more and descriptors == _MOST_DESCRIPTORS and all(isinstance(each, int) for each in groups)
         case {"run": int(), "argv": [*words], "user": None | str(), **more}:
             added = more.pop("env", {})
             right = not more and descriptors <= 1 and words != [] and all(isinstance(each, str) for each in words)

@@ -15,7 +15,7 @@ from tests.runtime.machine import FakeCommands
 from vrrpd.linux.netlink import NetlinkError
 from vrrpd.proto.settings import Family
 from vrrpd.runtime.addresses import Batch
-from vrrpd.runtime.places import Standing
+from vrrpd.runtime.placement import Standing
 
 
 async def test_what_a_dead_agent_left_goes_before_anything_else_happens(lan: Lan) -> None:

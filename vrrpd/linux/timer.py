@@ -150,6 +150,10 @@ class TimerFd:
                 continue  # armed anew between the wake-up and here: the old deadline does not count any more
             return
 
+    def fileno(self) -> int:
+        """The descriptor, for another process that is to be woken; reading eight bytes makes it quiet again."""
+        return self._descriptor
+
     def close(self) -> None:
         """Give the descriptor back; whoever waits gets `trio.ClosedResourceError`."""
         if self._descriptor >= 0:

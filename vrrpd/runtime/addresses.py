@@ -39,7 +39,7 @@ from vrrpd.proto.timers import SECOND
 from vrrpd.runtime.kernel import Kernel
 from vrrpd.runtime.leases import IPV4, Leases
 from vrrpd.runtime.links import Links
-from vrrpd.runtime.places import Key, Outcome, Place, Standing, foreign, outcome, place
+from vrrpd.runtime.placement import Key, Outcome, Place, Standing, foreign, outcome, place
 from vrrpd.runtime.vigil import Vigil
 
 log = logging.getLogger(__name__)
@@ -114,7 +114,8 @@ class Addresses:
             self._pending[each.key] = each
         idle = self._job is None
         self._begin()
-        self._awaited = self._job if idle else None
+        if idle:
+            self._awaited = self._job
 
     def settle(self, seconds: float) -> None:
         """Stand still for so long at most, while the kernel adds what was asked for last, and settle that at once.

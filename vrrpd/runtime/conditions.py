@@ -17,7 +17,7 @@ from vrrpd.runtime import doubts
 from vrrpd.runtime.alarms import Code
 from vrrpd.runtime.health import Health
 from vrrpd.runtime.member import Member
-from vrrpd.runtime.places import Standing
+from vrrpd.runtime.placement import Standing
 
 LASTING = (
     Code.UNHEALTHY,

@@ -7,7 +7,7 @@ choirs in it, and the clock's alarm: this is the only place that sets it.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
@@ -25,7 +25,7 @@ PIECE = 4
 """So many routers are ticked, each of which may take the role, before others that are due have their turn to speak, and
 what the kernel did for the ones before is settled."""
 
-SETTLING = MS // 2
+STANDSTILL = MS // 2
 """So many nanoseconds the loop stands still for a router that takes the role, if nobody else is due within them: the
 thread that adds its address needs the interpreter, and is told of as late as the loop falls asleep and wakes up."""
 
@@ -45,7 +45,7 @@ class Deadlines:
         self._vigil = vigil
         self._settle = settle
         self._urgent = deque[Callable[[], None]]()
-        self._later = deque[Callable[[], None]]()
+        self._later = OrderedDict[Callable[[], None], None]()
         self._schedule = Schedule[Singer | Choir]()
         self._armed: int | None = None
         self._ticking = False
@@ -58,22 +58,28 @@ class Deadlines:
             flush: sends what the routers have posted.
         """
         self.arm()
-        while True:
-            waiting = self._clock.now()
-            await self._clock.wait()
-            self._ticking, self._armed = True, None
-            self._vigil.beat()
-            speak = partial(self._speak, flush, self._clock.now(), waiting)
-            speak()
-            if self._urgent or self._later:
-                await self._work(speak)
+        try:
+            while True:
+                waiting = self._clock.now()
+                await self._clock.wait()
+                self._ticking, self._armed = True, None
+                self._vigil.beat()
+                speak = partial(self._speak, flush, self._clock.now(), waiting)
+                speak()
+                if self._urgent or self._later:
+                    await self._work(speak)
+                self._ticking = False
+                self.arm()
+        finally:
             self._ticking = False
-            self.arm()
+            self._urgent.clear()
+            while self._later:
+                self._next()()
 
     def later(self, work: Callable[[], None]) -> None:
-        """Do something that is not urgent, in order: while routers tick, when all have."""
+        """Do something that is not urgent, in order, and once: while routers tick, when all have."""
         if self._ticking:
-            self._later.append(work)
+            self._later[work] = None
         else:
             work()
 
@@ -123,15 +129,18 @@ class Deadlines:
             self._urgent.popleft()()
             now = self._clock.now()
             following = self._schedule.next()
-            self._settle(max(min(SETTLING, SETTLING if following is None else following - now), 0) / SECOND)
+            self._settle(max(STANDSTILL if following is None else min(STANDSTILL, following - now), 0) / SECOND)
         count = 0
         while self._urgent or self._later:
-            (self._urgent or self._later).popleft()()
+            self._next()()
             count += 1
             if count % PIECE == 0:  # many of them take a while
                 await trio.lowlevel.checkpoint()
                 self._vigil.look()
                 speak()
+
+    def _next(self) -> Callable[[], None]:
+        return self._urgent.popleft() if self._urgent else self._later.popitem(last=False)[0]
 
     def _speak(self, flush: Callable[[], None], woken: int, waiting: int) -> None:
         """Send every regular advertisement that is due, in one go; routers with more to do will be ticked."""

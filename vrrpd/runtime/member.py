@@ -20,7 +20,7 @@ from vrrpd.runtime.claims import Heard, Watch
 from vrrpd.runtime.kernel import Cover
 from vrrpd.runtime.lateness import Punctuality
 from vrrpd.runtime.links import Links
-from vrrpd.runtime.places import Key, Outcome, Place, Standing, place
+from vrrpd.runtime.placement import Key, Outcome, Place, Standing, place
 from vrrpd.runtime.ports import Port
 
 MOST_LETTERS = 4

@@ -35,7 +35,7 @@ from vrrpd.runtime.conditions import LASTING, conditions
 from vrrpd.runtime.health import Health
 from vrrpd.runtime.member import Footing, Member
 from vrrpd.runtime.moving import Movement
-from vrrpd.runtime.places import Outcome, Standing
+from vrrpd.runtime.placement import Outcome, Standing
 from vrrpd.runtime.remarks import Remarks
 from vrrpd.runtime.repairs import Repairs
 from vrrpd.runtime.services import Services
@@ -463,7 +463,7 @@ class Router:
         """The role has changed: what need not be done at once."""
         if index == 0:
             self._log.info("%s -> %s: %s", previous, role, reason)
-        if self.group.members[index].holds_addresses:
+        if previous is not role is Role.ACTIVE and self.group.members[index].holds_addresses:
             heard = partial(self.claimed, index)
             self._services.claims.watch((self.spec.name, index), self.members[index].watch(heard))
 
