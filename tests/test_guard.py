@@ -102,8 +102,8 @@ async def test_the_bell_rings_when_a_takeover_is_over(nursery: trio.Nursery) -> 
     told = time.monotonic_ns()
     guard.cover("r0/0", cover(0))
     assert await rings(10)
-    assert time.monotonic_ns() - told >= 5_000_000
-    assert not await rings(0.02)  # nothing new was said
+    assert 20_000_000 <= time.monotonic_ns() - told < LIMIT
+    assert not await rings(0.05)  # nothing new was said
     nursery.cancel_scope.cancel()
     for each in ends:
         each.close()

@@ -62,8 +62,8 @@ log = logging.getLogger(__name__)
 CHANGING = frozenset({"drain", "undrain"})
 """The commands that are not for everybody who may connect."""
 
-SWITCH_S = 0.0001
-"""How long a thread may compute, in seconds, while the loop waits for its turn; Python's own is fifty times that."""
+SWITCH_S = 0.0005
+"""How long a thread may compute, in seconds, while the loop waits for its turn; Python's own is ten times that."""
 
 NEVER = 1 << 30
 """So many collections of younger objects before those of any age are looked through."""

@@ -33,7 +33,8 @@ _log = logging.getLogger(__name__)
 _PAUSE_S = 1  # between two attempts to get a guardian
 _MISSED = 3  # pauses without a look after which there is no guardian; counted, as we may have slept ourselves
 _PIECE = 64  # messages, which take a twentieth of the room
-_RING_AFTER = 5 * MS  # a takeover is over by then, and the queue has room for what is said until then
+_RING_AFTER = 20 * MS  # a takeover is over by then, and the shortest time that a guardian waits is not
+_MOST_UNREAD = 100  # messages; a queue that the kernel did not let us enlarge has room for half as many more
 _SO_SNDBUFFORCE = 32  # asm-generic/socket.h
 _BUFFER = 4 * PACKET_LIMIT
 
@@ -75,6 +76,7 @@ class Guard:
         self._agent = os.pidfd_open(os.getpid())
         self._bell = TimerFd()  # rings also where we hang by then
         self._rings_at = 0
+        self._unread = 0  # messages, as far as we know
         self._channel: socket.socket | None = None
         self._covers: dict[str, Cover] = {}
         self._prepared: dict[str, tuple[Cover, bytes]] = {}
@@ -219,8 +221,11 @@ class Guard:
         """There is something to read: not at once, for it is said when others are in a hurry."""
         now = self._bell.now()
         if now >= self._rings_at:
-            self._rings_at = now + _RING_AFTER
+            self._rings_at, self._unread = now + _RING_AFTER, 0
             self._bell.arm(self._rings_at)
+        self._unread += 1
+        if self._unread >= _MOST_UNREAD:
+            self._bell.arm(now)
 
     def _complain(self, detail: str) -> None:
         if self.trouble is None:

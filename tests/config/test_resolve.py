@@ -593,15 +593,15 @@ def test_this_host_is_asked_whether_it_has_what_its_checks_need(file_of: FileOf)
 
 
 def test_the_routers_of_a_host_speak_in_bursts_and_other_nodes_between_them(file_of: FileOf) -> None:
-    """Four bursts in 200 ms: one interval has room for many routers, and two hosts never speak at once."""
-    routers = "".join(f"  r{n}: {{vrid: {n}, addresses: [10.0.1.{n}], advert_interval: 200ms}}\n" for n in range(1, 9))
+    """Four bursts in 400 ms: one interval has room for many routers, and two hosts never speak at once."""
+    routers = "".join(f"  r{n}: {{vrid: {n}, addresses: [10.0.1.{n}], advert_interval: 400ms}}\n" for n in range(1, 9))
     file = file_of(f"nodes: {{lb1: 10.0.0.11, lb2: 10.0.0.12}}\nrouters:\n{routers}")
     spec = resolve(file, LB1)
     phases = [router.members[0].settings.phase for router in spec.routers]
-    assert phases == [50 * MS, 100 * MS, 150 * MS, 0] * 2
+    assert phases == [100 * MS, 200 * MS, 300 * MS, 0] * 2
     other = resolve(file, LB1, "lb2")
     assert [router.members[0].settings.phase for router in other.routers] == [
-        p + 25 * MS for p in phases if p is not None
+        p + 50 * MS for p in phases if p is not None
     ]
 
 

@@ -85,7 +85,7 @@ async def test_one_that_left_and_is_back_speaks_with_the_others_again(lan: Lan) 
     await trio.sleep(2)
     assert lb1.shown("r3")["state"] == "active"
     calls = await bursts_sent(lb1)
-    assert calls == 20, "two in each interval"
+    assert calls == 10, "one in each interval"
 
 
 async def bursts_sent(agent: Agent) -> int:

@@ -29,7 +29,7 @@ from vrrpd.proto.timers import MS, SECOND
 
 _GLOBAL, _LINK = 0, 253  # scopes of rtnetlink(7)
 
-_BURSTS_EVERY, _MOST_BURSTS = 50 * MS, 5
+_BURSTS_EVERY, _MOST_BURSTS = 100 * MS, 5
 """The virtual routers of a host that have one interval speak in bursts, so long apart at least, and so many in an
 interval at most: each wakes two hosts, and a burst of a hundred takes a millisecond."""
 

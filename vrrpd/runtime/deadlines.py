@@ -8,7 +8,7 @@ choirs in it, and the clock's alarm: this is the only place that sets it.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import trio
@@ -21,7 +21,7 @@ from vrrpd.runtime.ports import Port
 from vrrpd.runtime.schedule import Schedule
 from vrrpd.runtime.vigil import Vigil
 
-PIECE = 4
+PIECE = 8
 """So many routers are ticked, each of which may take the role, before others that are due have their turn to speak, and
 what the kernel did for the ones before is settled."""
 
@@ -152,8 +152,15 @@ class Deadlines:
                 if each.speak(now):
                     self._schedule.renew(each)
                     spoke.append(each)
+                elif isinstance(each, Listeners):
+                    for router in each.leave():  # they have nothing to say
+                        if (deadline := router.deadline) is not None and deadline <= now:
+                            self._urgent.append(partial(router.tick, woken, waiting))
+                        else:
+                            self._schedule.renew(router)
                 elif isinstance(each, Choir):
-                    self._renew_each(each.leave())
+                    for router in each.leave():
+                        self._schedule.renew(router)
                 else:
                     self._urgent.append(partial(each.tick, woken, waiting))
         flush()
@@ -165,7 +172,3 @@ class Deadlines:
         for router in choir.routers:
             self._schedule.forget(router)
         self._schedule.renew(choir)
-
-    def _renew_each(self, routers: Iterable[Singer]) -> None:
-        for router in routers:
-            self._schedule.renew(router)
