@@ -4,7 +4,7 @@
       ├── shared memory: the stamp of its event loop, how old that may be, "acted", our looks ──────┤
       └── bell (timerfd): read what was said ───────────────────────────────────────────────────────┘
 
-What the agent says as it takes a role waits in the socket until the bell rings, a few milliseconds later: who woke up
+What the agent says as it takes a role waits in the socket until the bell rings, some 20 ms later: who woke up
 at once would take a processor from the takeover. The kernel rings it, also for an agent that hangs by then; and
 whatever makes the guardian act, it reads first.
 
